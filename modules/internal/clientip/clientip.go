@@ -1,0 +1,95 @@
+// Package clientip is the one place that knows who is calling. It takes the
+// address that Caddy derived and refuses it where Caddy had to guess: limits,
+// lists and bans rest on it, so no address is better than a chosen one.
+package clientip
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"reflect"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// ErrUnknown says that the peer is a trusted balancer and that its header does
+// not establish a client.
+var ErrUnknown = errors.New("the balancer's header does not establish a client")
+
+// FromRequest returns the client's address, unmapped and without zone. The peer
+// itself is the client unless it is a trusted proxy.
+//
+// Caddy skips entries of X-Forwarded-For that it cannot parse and goes on to the
+// left, where the caller wrote, and takes the balancer's own address when
+// nothing is left. Both are errors here. So is a server that trusts proxies
+// without trusted_proxies_strict, which takes the leftmost entry.
+func FromRequest(r *http.Request) (netip.Addr, error) {
+	ctx := r.Context()
+	derived, _ := caddyhttp.GetVar(ctx, caddyhttp.ClientIPVarKey).(string)
+	addr, err := netip.ParseAddr(derived)
+	if err != nil {
+		return netip.Addr{}, ErrUnknown
+	}
+	if trusted, _ := caddyhttp.GetVar(ctx, caddyhttp.TrustedProxyVarKey).(bool); trusted {
+		server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+		if !ok || server.TrustedProxiesStrict <= 0 || !established(r.Header, server.ClientIPHeaders, derived) {
+			return netip.Addr{}, ErrUnknown
+		}
+	}
+	return addr.Unmap().WithZone(""), nil
+}
+
+// established reports whether derived stands in the first of headers that the
+// request has, with nothing but addresses to its right: the entries there were
+// written by trusted proxies, and it by the outermost of them.
+func established(h http.Header, headers []string, derived string) bool {
+	for _, name := range headers {
+		lines := h.Values(name)
+		for i := len(lines) - 1; i >= 0; i-- {
+			for rest := lines[i]; ; {
+				comma := strings.LastIndexByte(rest, ',')
+				entry, ok := parseEntry(rest[comma+1:])
+				if !ok {
+					return false
+				}
+				if entry.String() == derived {
+					return true
+				}
+				if comma < 0 {
+					break
+				}
+				rest = rest[:comma]
+			}
+		}
+		if len(lines) > 0 {
+			return false
+		}
+	}
+	return false
+}
+
+// parseEntry reads one entry in the way Caddy does, so that the two agree on
+// what is an address.
+func parseEntry(s string) (netip.Addr, bool) {
+	host, _, err := net.SplitHostPort(s)
+	if err != nil {
+		host = s
+	}
+	host, _, _ = strings.Cut(strings.TrimSpace(host), "%")
+	addr, err := netip.ParseAddr(host)
+	return addr, err == nil
+}
+
+// CheckServer refuses a server that trusts proxies in Caddy's default way, in
+// which any caller behind an appending balancer chooses its own address.
+func CheckServer(server *caddyhttp.Server) error {
+	// The sources were loaded before the guards; there is no exported way to ask.
+	sources := reflect.ValueOf(server).Elem().FieldByName("trustedProxies")
+	if sources.IsValid() && !sources.IsNil() && server.TrustedProxiesStrict <= 0 {
+		return errors.New("trusted_proxies without trusted_proxies_strict takes the leftmost address of " +
+			"X-Forwarded-For, which the caller writes: add trusted_proxies_strict")
+	}
+	return nil
+}

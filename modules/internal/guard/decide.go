@@ -1,0 +1,66 @@
+package guard
+
+import (
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/sallyport-gateway/sallyport/modules/internal/decision"
+	"github.com/sallyport-gateway/sallyport/modules/internal/metric"
+)
+
+// The verdicts of a guard.
+const (
+	verdictAllow     = "allow"
+	verdictDeny      = "deny"
+	verdictWouldDeny = "would_deny"
+)
+
+// decisions counts what guards decide. site and guard are configured names, and
+// reason is one of decision.Reasons.
+var decisions = prometheus.NewCounterVec(prometheus.CounterOpts{
+	Namespace: metric.Namespace,
+	Name:      "decisions_total",
+	Help:      "Decisions of the guards by site, guard, verdict (allow, deny, would_deny) and reason.",
+}, []string{"site", "guard", "verdict", "reason"})
+
+var (
+	reasonEarlyData      = decision.NewReason("client.early_data", http.StatusTooEarly, "The connection is not established yet.")
+	reasonAddressUnknown = decision.NewReason("client.address_unknown", http.StatusBadRequest, "The address of the client is not established.")
+)
+
+type refusal struct {
+	site, guard string
+	dryRun      bool
+	reason      *decision.Reason
+	cause       error
+	logger      *zap.Logger
+}
+
+// refuse records a refusal and returns the error for Caddy's error chain, or nil
+// in a dry run.
+func refuse(r *http.Request, f refusal) error {
+	verdict := verdictDeny
+	if f.dryRun {
+		verdict = verdictWouldDeny
+	}
+	decisions.WithLabelValues(f.site, f.guard, verdict, f.reason.Code).Inc()
+	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+		extra.Add(zap.String("guard", f.guard))
+		extra.Add(zap.String("verdict", verdict))
+		extra.Add(zap.String("reason", f.reason.Code))
+		extra.Add(zap.String("request_id", decision.RequestID(r)))
+	}
+	if c := f.logger.Check(zap.DebugLevel, "refused"); c != nil {
+		c.Write(zap.String("guard", f.guard), zap.String("verdict", verdict), zap.String("reason", f.reason.Code),
+			zap.String("request_id", decision.RequestID(r)), zap.Error(f.cause))
+	}
+	if f.dryRun {
+		return nil
+	}
+	// The literal instead of caddyhttp.Error, which walks the stack and draws a
+	// random id for each refusal.
+	return caddyhttp.HandlerError{StatusCode: f.reason.Status, Err: &decision.Refusal{Reason: f.reason}}
+}

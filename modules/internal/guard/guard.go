@@ -1,0 +1,186 @@
+// Package guard is what every guard has in common: the one view of the request,
+// the client's address, the matcher that is judged after both, the decision with
+// its metric, and dry_run. A guard's Handler embeds Guard.
+package guard
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/sallyport-gateway/sallyport/caddyfile/read"
+	"github.com/sallyport-gateway/sallyport/modules/internal/decision"
+	"github.com/sallyport-gateway/sallyport/modules/internal/metric"
+	"github.com/sallyport-gateway/sallyport/modules/internal/suite"
+)
+
+// The modes of a guard.
+const (
+	ModeEnforce = "enforce"
+	ModeDryRun  = "dry_run"
+)
+
+// Guard is embedded in a guard's Handler. Setup has to run before anything else;
+// after that its methods are safe for concurrent use.
+type Guard struct {
+	// Mode is "enforce" or "dry_run": decide, count and log what would be
+	// refused, and let it through. Default: enforce.
+	Mode string `json:"mode,omitempty"`
+
+	// MatchersRaw limits the guard to some requests. It is judged after the
+	// canonical check, by the guard itself. Default: all requests.
+	MatchersRaw caddyhttp.RawMatcherSets `json:"match,omitempty" caddy:"namespace=http.matchers"`
+
+	name     string
+	site     string
+	matchers caddyhttp.MatcherSets
+	suite    *suite.Config
+	front    *front
+	logger   *zap.Logger
+	allowed  prometheus.Counter
+}
+
+// Setup prepares the guard called name, its directive. Call it first in
+// Provision. It puts the canonical check in front of the server's routes and
+// problem documents behind its error routes, and refuses a server on which
+// callers choose their own address.
+func (g *Guard) Setup(ctx caddy.Context, name string) error {
+	if g.Mode != "" && g.Mode != ModeEnforce && g.Mode != ModeDryRun {
+		return fmt.Errorf("mode %q is not %s or %s", g.Mode, ModeEnforce, ModeDryRun)
+	}
+	var err error
+	if g.suite, err = suite.Of(ctx); err != nil {
+		return err
+	}
+	if err := metric.Register(ctx, decisions); err != nil {
+		return err
+	}
+	if g.MatchersRaw != nil {
+		sets, err := ctx.LoadModule(g, "MatchersRaw")
+		if err != nil {
+			return fmt.Errorf("loading matchers: %w", err)
+		}
+		if err := g.matchers.FromInterface(sets); err != nil {
+			return err
+		}
+	}
+	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if !ok {
+		return errors.New("a guard works only in a server of the http app")
+	}
+	g.name, g.site, g.logger = name, siteOf(server), ctx.Logger()
+	g.allowed = decisions.WithLabelValues(g.site, name, verdictAllow, "")
+	g.front, err = frontOf(server, g.suite, g.logger)
+	return err
+}
+
+// SetMatcher limits the guard to the requests that m matches. order.Register
+// calls it with the matcher token of a directive.
+func (g *Guard) SetMatcher(m caddy.ModuleMap) {
+	g.MatchersRaw = caddyhttp.RawMatcherSets{m}
+}
+
+// Option reads the options that every guard has. handled says whether o stands
+// on one of them.
+func Option(o *caddyfile.Dispenser, g *Guard) (handled bool, err error) {
+	if o.Val() != "mode" {
+		return false, nil
+	}
+	return true, read.Word(o, &g.Mode, ModeEnforce, ModeDryRun)
+}
+
+// Begin returns the one view of r. An error ends the request and is returned as
+// it is: the request is ambiguous, its client is not established, a matcher
+// failed. (nil, nil) means that the guard's matcher does not match: call next
+// and nothing else.
+func (g *Guard) Begin(w http.ResponseWriter, r *http.Request) (*Request, error) {
+	req, err := g.front.check(r)
+	if err != nil {
+		return nil, err
+	}
+	if g.suite.Draining() {
+		w.Header().Set("Connection", "close")
+	}
+	if len(g.matchers) > 0 {
+		matched, err := g.matchers.AnyMatchWithError(r)
+		if err != nil {
+			return nil, err
+		}
+		if !matched {
+			return nil, nil
+		}
+	}
+	if r.TLS != nil && !r.TLS.HandshakeComplete {
+		if err := g.Deny(w, r, reasonEarlyData, nil); err != nil {
+			return nil, err
+		}
+	}
+	if !req.Client.IsValid() {
+		if err := g.Deny(w, r, reasonAddressUnknown, req.clientErr); err != nil {
+			return nil, err
+		}
+	}
+	return req, nil
+}
+
+// Allow counts that the guard let a request pass.
+func (g *Guard) Allow() { g.allowed.Inc() }
+
+// Deny refuses r for reason and returns the error to end the request with. Set
+// headers that belong to the refusal on w before. In dry_run it counts and logs
+// that the request would have been refused and returns nil: go on as if allowed.
+//
+// cause is logged at debug level and shown to nobody; it must not contain a
+// secret. It may be nil.
+func (g *Guard) Deny(_ http.ResponseWriter, r *http.Request, reason *decision.Reason, cause error) error {
+	return refuse(r, refusal{site: g.site, guard: g.name, dryRun: g.DryRun(), reason: reason, cause: cause, logger: g.logger})
+}
+
+// DryRun reports whether the guard only records what it would refuse.
+func (g *Guard) DryRun() bool { return g.Mode == ModeDryRun }
+
+// Logger returns the logger of the guard's module.
+func (g *Guard) Logger() *zap.Logger { return g.logger }
+
+// Site returns the configured name of the site the guard stands in, as in the
+// metrics: its first host, or its server's first address.
+func (g *Guard) Site() string { return g.site }
+
+// Suite returns what the modules of this configuration share.
+func (g *Guard) Suite() *suite.Config { return g.suite }
+
+// siteOf names the site whose handlers are being provisioned: the first host of
+// the route they stand in. Routes are provisioned in order, so that is the first
+// one without handlers. Elsewhere (error routes, named routes) it is the server.
+func siteOf(server *caddyhttp.Server) string {
+	for _, route := range server.Routes {
+		if len(route.Handlers) > 0 {
+			continue
+		}
+		for _, set := range route.MatcherSets {
+			for _, m := range set {
+				switch hosts := m.(type) {
+				case caddyhttp.MatchHost:
+					if len(hosts) > 0 {
+						return hosts[0]
+					}
+				case *caddyhttp.MatchHost:
+					if len(*hosts) > 0 {
+						return (*hosts)[0]
+					}
+				}
+			}
+		}
+		break
+	}
+	if len(server.Listen) > 0 {
+		return server.Listen[0]
+	}
+	return server.Name()
+}

@@ -1,0 +1,121 @@
+// Package suite is what the modules of one configuration share: readiness, names
+// that must mean one thing, how requests are read, and whether the configuration
+// is being replaced. The `sallyport` app owns it; modules reach it with Of.
+package suite
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/sallyport-gateway/sallyport/modules/internal/canonical"
+)
+
+// AppName is the ID of the app that owns a Config.
+const AppName = "sallyport"
+
+// Owner is what the app implements.
+type Owner interface {
+	Suite() *Config
+}
+
+// Of returns what the modules of the configuration being provisioned share.
+func Of(ctx caddy.Context) (*Config, error) {
+	app, err := ctx.App(AppName)
+	if err != nil {
+		return nil, fmt.Errorf("the sallyport app: %w (build with github.com/sallyport-gateway/sallyport)", err)
+	}
+	owner, ok := app.(Owner)
+	if !ok {
+		return nil, errors.New("the sallyport app is not this suite's")
+	}
+	return owner.Suite(), nil
+}
+
+// Config is shared by the modules of one configuration. Its methods are safe for
+// concurrent use; the exported fields are set before the first of them runs.
+type Config struct {
+	// Canonical are the ambiguous forms that requests may have.
+	Canonical canonical.Options
+	// CanonicalDryRun counts what the canonical check would refuse, and lets it pass.
+	CanonicalDryRun bool
+
+	draining atomic.Bool
+
+	mu     sync.Mutex
+	names  map[[2]string]string
+	checks map[string]func() error
+	once   map[any]any
+}
+
+// Define says that the name of a kind means definition in this configuration.
+// It is an error if the same name was given another definition: modules that
+// share state by name must agree on it.
+func (c *Config) Define(kind, name, definition string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	key := [2]string{kind, name}
+	if other, ok := c.names[key]; ok && other != definition {
+		return fmt.Errorf("%s %s is defined twice and differently: %s and %s", kind, name, other, definition)
+	}
+	if c.names == nil {
+		c.names = make(map[[2]string]string)
+	}
+	c.names[key] = definition
+	return nil
+}
+
+// Ready adds a condition of readiness; a second one of the same name replaces
+// the first. check is called on each probe and has to be fast; its error is
+// logged and shown to nobody.
+func (c *Config) Ready(name string, check func() error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.checks == nil {
+		c.checks = make(map[string]func() error)
+	}
+	c.checks[name] = check
+}
+
+// NotReady asks every condition and returns the errors of those that do not
+// hold, in the order of their names.
+func (c *Config) NotReady() []error {
+	c.mu.Lock()
+	checks := maps.Clone(c.checks)
+	c.mu.Unlock()
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(checks)) {
+		if err := checks[name](); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+		}
+	}
+	return errs
+}
+
+// Once returns the value kept under key, made by construct the first time: what
+// several modules of one configuration need one of, such as one per server.
+func (c *Config) Once(key any, construct func() any) any {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if v, ok := c.once[key]; ok {
+		return v
+	}
+	if c.once == nil {
+		c.once = make(map[any]any)
+	}
+	v := construct()
+	c.once[key] = v
+	return v
+}
+
+// Drain says from now on that the configuration is being replaced.
+func (c *Config) Drain() { c.draining.Store(true) }
+
+// Draining reports whether responses should ask the client to close its
+// connection, because another configuration serves new ones already.
+func (c *Config) Draining() bool { return c.draining.Load() }
