@@ -63,6 +63,7 @@ func frontOf(server *caddyhttp.Server, config *suite.Config, logger *zap.Logger)
 			f.site = server.Listen[0]
 		}
 		f.precede(server)
+		server.RegisterConnState(config.TrackConnection)
 		return f
 	}).(*front), nil
 }

@@ -45,7 +45,8 @@ type Config struct {
 	// CanonicalDryRun counts what the canonical check would refuse, and lets it pass.
 	CanonicalDryRun bool
 
-	draining atomic.Bool
+	draining    atomic.Bool
+	connections connections
 
 	mu     sync.Mutex
 	names  map[[2]string]string
@@ -113,9 +114,3 @@ func (c *Config) Once(key any, construct func() any) any {
 	return v
 }
 
-// Drain says from now on that the configuration is being replaced.
-func (c *Config) Drain() { c.draining.Store(true) }
-
-// Draining reports whether responses should ask the client to close its
-// connection, because another configuration serves new ones already.
-func (c *Config) Draining() bool { return c.draining.Load() }

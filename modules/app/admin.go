@@ -1,0 +1,60 @@
+package app
+
+import (
+	"errors"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/sallyport-gateway/sallyport/modules/internal/suite"
+)
+
+func init() {
+	caddy.RegisterModule(Admin{})
+}
+
+// Admin is the suite's part of the admin API. It has no routes yet: Caddy
+// provisions it for every configuration that has an admin endpoint, before it
+// replaces the running one, and that is what it is for.
+type Admin struct{}
+
+// CaddyModule returns the Caddy module information.
+func (Admin) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "admin.api.sallyport",
+		New: func() caddy.Module { return new(Admin) },
+	}
+}
+
+// Provision provisions the apps of a new configuration now, when the admin
+// endpoint in force still runs. Caddy does so only after it has replaced the
+// endpoint, so that a rejected configuration would move it. Apps that are
+// provisioned here are not provisioned again.
+//
+// At the start of the process there is nothing to protect, and Caddy's own order
+// gives the clearer errors.
+func (Admin) Provision(ctx caddy.Context) error {
+	if caddy.ActiveContext().Context == nil {
+		_, err := ctx.App(suite.AppName)
+		return err
+	}
+	// The app comes first and for every configuration: it mends the default
+	// logger also after one that has nothing of this suite.
+	if _, err := ctx.App(suite.AppName); err != nil {
+		return err
+	}
+	for _, app := range caddy.GetModules("") {
+		if _, err := ctx.AppIfConfigured(string(app.ID)); err != nil && !errors.Is(err, caddy.ErrNotConfigured) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Routes implements caddy.AdminRouter.
+func (Admin) Routes() []caddy.AdminRoute { return nil }
+
+// Interface guards
+var (
+	_ caddy.AdminRouter = (*Admin)(nil)
+	_ caddy.Provisioner = (*Admin)(nil)
+)

@@ -1,0 +1,163 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
+	"go.uber.org/zap"
+
+	"github.com/sallyport-gateway/sallyport/modules/internal/canonical"
+	"github.com/sallyport-gateway/sallyport/modules/internal/guard"
+	"github.com/sallyport-gateway/sallyport/modules/internal/suite"
+)
+
+func init() {
+	caddy.RegisterModule(App{})
+}
+
+// drainLimit bounds how long a reload waits for clients to leave the old
+// configuration. Clients with a request under way leave with its response; the
+// limit is for idle connections.
+const drainLimit = 5 * time.Second
+
+// loggerInForce is the default logger of the configuration that runs.
+var loggerInForce atomic.Pointer[zap.Logger]
+
+// App is what the suite's modules in one configuration share.
+type App struct {
+	// Canonical says how requests with two readings are treated.
+	Canonical Canonical `json:"canonical,omitzero"`
+
+	suite    *suite.Config
+	stopping bool
+}
+
+// Canonical configures the check in front of every request.
+type Canonical struct {
+	// Mode is "enforce" or "dry_run": count, and let pass. Default: enforce.
+	Mode string `json:"mode,omitempty"`
+
+	// Allow are ambiguous forms that requests may have: path_parameters,
+	// encoded_slash, empty_segments, query_semicolon, method_override.
+	// Default: none.
+	Allow []string `json:"allow,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  suite.AppName,
+		New: func() caddy.Module { return new(App) },
+	}
+}
+
+// Provision implements caddy.Provisioner.
+func (a *App) Provision(ctx caddy.Context) error {
+	if err := a.check(); err != nil {
+		return err
+	}
+	a.suite = &suite.Config{CanonicalDryRun: a.Canonical.Mode == guard.ModeDryRun}
+	for _, word := range a.Canonical.Allow {
+		*form(&a.suite.Canonical, word) = true
+	}
+	events, err := ctx.App("events")
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		events.(*caddyevents.App).On("started", handlerFunc(a.started)),
+		events.(*caddyevents.App).On("stopping", handlerFunc(a.leave)),
+	)
+}
+
+// Suite implements suite.Owner.
+func (a *App) Suite() *suite.Config { return a.suite }
+
+// Start implements caddy.App.
+func (a *App) Start() error { return nil }
+
+// Stop implements caddy.App.
+func (a *App) Stop() error { return nil }
+
+// Cleanup puts the default logger in force back if this configuration never came
+// into force: Caddy leaves the rejected one's, which may be without redaction.
+func (a *App) Cleanup() error {
+	inForce := loggerInForce.Load()
+	if a.stopping || inForce == nil || caddy.Log() == inForce {
+		return nil
+	}
+	caddy.BufferedLog()
+	caddy.UnbufferDefaultLogger(inForce)
+	return nil
+}
+
+// started runs when every app of the configuration has started.
+func (a *App) started() {
+	loggerInForce.Store(caddy.Log())
+}
+
+// leave runs before any app is stopped, when the next configuration serves
+// already.
+func (a *App) leave() {
+	a.stopping = true
+	if !caddy.Exiting() {
+		a.suite.Drain(drainLimit)
+	}
+}
+
+// check refuses options that the app does not have.
+func (a *App) check() error {
+	var errs []error
+	switch a.Canonical.Mode {
+	case "", guard.ModeEnforce, guard.ModeDryRun:
+	default:
+		errs = append(errs, fmt.Errorf("canonical: mode %q is not enforce or dry_run", a.Canonical.Mode))
+	}
+	for i, word := range a.Canonical.Allow {
+		if form(new(canonical.Options), word) == nil {
+			errs = append(errs, fmt.Errorf("canonical: allow[%d]: unknown form %q", i, word))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// forms are the words of `canonical { allow … }`.
+var forms = []string{"path_parameters", "encoded_slash", "empty_segments", "query_semicolon", "method_override"}
+
+// form returns the option that a word of `allow` turns on, or nil.
+func form(o *canonical.Options, word string) *bool {
+	switch word {
+	case "path_parameters":
+		return &o.PathParameters
+	case "encoded_slash":
+		return &o.EncodedSlash
+	case "empty_segments":
+		return &o.EmptySegments
+	case "query_semicolon":
+		return &o.QuerySemicolon
+	case "method_override":
+		return &o.MethodOverride
+	}
+	return nil
+}
+
+// handlerFunc is a caddyevents.Handler that needs nothing of the event.
+type handlerFunc func()
+
+func (f handlerFunc) Handle(context.Context, caddy.Event) error {
+	f()
+	return nil
+}
+
+// Interface guards
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+	_ suite.Owner        = (*App)(nil)
+)

@@ -1,0 +1,59 @@
+package app
+
+import (
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+	"github.com/sallyport-gateway/sallyport/caddyfile/read"
+	"github.com/sallyport-gateway/sallyport/modules/internal/guard"
+	"github.com/sallyport-gateway/sallyport/modules/internal/suite"
+)
+
+func init() {
+	httpcaddyfile.RegisterGlobalOption("sallyport", parseGlobal)
+}
+
+func parseGlobal(d *caddyfile.Dispenser, _ any) (any, error) {
+	a := new(App)
+	if err := a.UnmarshalCaddyfile(d); err != nil {
+		return nil, err
+	}
+	return httpcaddyfile.App{Name: suite.AppName, Value: caddyconfig.JSON(a, nil)}, nil
+}
+
+// UnmarshalCaddyfile reads the global option:
+//
+//	sallyport {
+//		canonical {
+//			mode  enforce | dry_run
+//			allow <forms...>
+//		}
+//	}
+func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	return read.Block(d, nil, func(o *caddyfile.Dispenser) error {
+		switch o.Val() {
+		case "canonical":
+			return a.Canonical.unmarshal(o)
+		default:
+			return read.Unknown(o, "canonical")
+		}
+	})
+}
+
+func (c *Canonical) unmarshal(d *caddyfile.Dispenser) error {
+	return read.Block(d, nil, func(o *caddyfile.Dispenser) error {
+		switch o.Val() {
+		case "mode":
+			return read.Word(o, &c.Mode, guard.ModeEnforce, guard.ModeDryRun)
+		case "allow":
+			return read.Words(o, &c.Allow, forms...)
+		default:
+			return read.Unknown(o, "mode", "allow")
+		}
+	})
+}
+
+// Interface guards
+var _ caddyfile.Unmarshaler = (*App)(nil)

@@ -1,0 +1,187 @@
+// Package gatetest runs a gateway inside a test of a module package: the real
+// Caddy, adapted from a Caddyfile, in front of a backend of the test's.
+//
+// Caddy is one per process, so tests that use it do not run in parallel.
+package gatetest
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	_ "github.com/caddyserver/caddy/v2/modules/standard" // what a Caddyfile may name
+
+	_ "github.com/sallyport-gateway/sallyport/modules/app" // guards need the app
+)
+
+// Globals are the global options that Run puts in front of a Caddyfile without
+// ones of its own.
+const Globals = `{
+	admin off
+	auto_https off
+	persist_config off
+	grace_period 1s
+	log {
+		output discard
+	}
+	servers {
+		trusted_proxies static 127.0.0.1/32
+		trusted_proxies_strict
+	}
+}
+`
+
+// Gate is a running gateway and its backend.
+type Gate struct {
+	// URL is the address of the site, http://127.0.0.1:port.
+	URL string
+
+	addr    string
+	backend *httptest.Server
+	client  *http.Client
+
+	mu      sync.Mutex
+	handler http.HandlerFunc
+}
+
+// Run starts the gateway that caddyfile describes and stops it when the test
+// ends. {$ADDR} in it is the address of a site, {$BACKEND} the backend's
+// host:port. A Caddyfile that begins with '{' brings its own global options,
+// others get Globals.
+func Run(t *testing.T, caddyfile string) *Gate {
+	t.Helper()
+	g := &Gate{addr: freeAddr(t), client: newClient()}
+	g.URL = "http://" + g.addr
+	g.backend = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		g.mu.Lock()
+		handler := g.handler
+		g.mu.Unlock()
+		if handler == nil {
+			_, _ = io.WriteString(w, "ok")
+			return
+		}
+		handler(w, r)
+	}))
+	t.Cleanup(func() {
+		g.client.CloseIdleConnections()
+		if err := caddy.Stop(); err != nil {
+			t.Errorf("stopping: %v", err)
+		}
+		g.backend.Close()
+	})
+	if err := g.Reload(t, caddyfile); err != nil {
+		t.Fatalf("starting: %v", err)
+	}
+	return g
+}
+
+// Reload gives the running gateway another configuration and returns the error
+// with which it was rejected, by the adapter or by Caddy.
+func (g *Gate) Reload(t *testing.T, caddyfile string) error {
+	t.Helper()
+	if !strings.HasPrefix(strings.TrimSpace(caddyfile), "{\n") {
+		caddyfile = Globals + caddyfile
+	}
+	caddyfile = strings.NewReplacer("{$ADDR}", g.URL, "{$BACKEND}", g.backend.Listener.Addr().String()).Replace(caddyfile)
+	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(caddyfile), map[string]any{"filename": "Caddyfile"})
+	if err != nil {
+		return err
+	}
+	return caddy.Load(config, true)
+}
+
+// Backend sets what the backend answers from now on.
+func (g *Gate) Backend(handler http.HandlerFunc) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.handler = handler
+}
+
+// Response is an answer of the gateway.
+type Response struct {
+	Status int
+	Header http.Header
+	Body   string
+}
+
+// Do sends a request with header lines given as name, value, … and returns the
+// answer. The target is sent as written. "Host" sets the Host.
+func (g *Gate) Do(t *testing.T, method, target string, header ...string) *Response {
+	t.Helper()
+	return g.Send(t, method, target, "", header...)
+}
+
+// Send is Do with a request body.
+func (g *Gate) Send(t *testing.T, method, target, body string, header ...string) *Response {
+	t.Helper()
+	r, err := http.NewRequest(method, g.URL, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.URL.Opaque = "//" + g.addr + target
+	for i := 0; i+1 < len(header); i += 2 {
+		if strings.EqualFold(header[i], "Host") {
+			r.Host = header[i+1]
+			continue
+		}
+		r.Header.Add(header[i], header[i+1])
+	}
+	resp, err := g.client.Do(r)
+	if err != nil {
+		t.Fatalf("%s %s: %v", method, target, err)
+	}
+	defer resp.Body.Close()
+	content, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatalf("%s %s: reading the body: %v", method, target, err)
+	}
+	return &Response{Status: resp.StatusCode, Header: resp.Header, Body: string(content)}
+}
+
+// Raw sends bytes over a new connection and returns all that comes back until the
+// gateway closes it. Send Connection: close.
+func (g *Gate) Raw(t *testing.T, request string) string {
+	t.Helper()
+	conn, err := net.Dial("tcp", g.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+	if _, err := io.WriteString(conn, request); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(conn)
+	if err != nil {
+		t.Fatalf("reading the answer: %v (so far %q)", err, answer)
+	}
+	return string(answer)
+}
+
+// newClient returns a client that sends what it is told and shows what came:
+// no redirects, no compression of its own.
+func newClient() *http.Client {
+	return &http.Client{
+		Timeout:       30 * time.Second,
+		Transport:     &http.Transport{DisableCompression: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return fmt.Sprintf("127.0.0.1:%d", ln.Addr().(*net.TCPAddr).Port)
+}

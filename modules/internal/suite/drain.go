@@ -1,0 +1,79 @@
+package suite
+
+import (
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Drain asks clients to leave this configuration's servers and waits until they
+// have, at most limit. Another configuration has to serve new connections
+// already: Caddy closes idle connections when it stops a server, and a client
+// that sends its next request on one at that moment loses it.
+func (c *Config) Drain(limit time.Duration) {
+	c.draining.Store(true)
+	timeout := time.NewTimer(limit)
+	defer timeout.Stop()
+	select {
+	case <-c.connections.gone():
+	case <-timeout.C:
+	}
+}
+
+// Draining reports whether responses should carry Connection: close (which
+// HTTP/2 servers turn into GOAWAY).
+func (c *Config) Draining() bool { return c.draining.Load() }
+
+// TrackConnection follows a server's connections for Drain; register it with
+// caddyhttp.Server.RegisterConnState.
+func (c *Config) TrackConnection(conn net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		c.connections.add(conn)
+	case http.StateClosed, http.StateHijacked:
+		c.connections.remove(conn)
+	}
+}
+
+// connections are the open ones. The zero value is empty and ready to use.
+type connections struct {
+	mu      sync.Mutex
+	open    map[net.Conn]struct{}
+	waiting []chan struct{}
+}
+
+func (c *connections) add(conn net.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.open == nil {
+		c.open = make(map[net.Conn]struct{})
+	}
+	c.open[conn] = struct{}{}
+}
+
+func (c *connections) remove(conn net.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.open, conn)
+	if len(c.open) > 0 {
+		return
+	}
+	for _, w := range c.waiting {
+		close(w)
+	}
+	c.waiting = nil
+}
+
+// gone returns a channel that is closed once no connection is open.
+func (c *connections) gone() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	w := make(chan struct{})
+	if len(c.open) == 0 {
+		close(w)
+	} else {
+		c.waiting = append(c.waiting, w)
+	}
+	return w
+}
