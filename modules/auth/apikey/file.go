@@ -83,7 +83,7 @@ func decode(data []byte) ([]Record, []*entry, error) {
 
 // entryName names an entry by its place, and by its id if that is one.
 func entryName(i int, r *Record) string {
-	if r.ID == "" || len(r.ID) > maxID || !all([]byte(r.ID), &inID) {
+	if !isID(r.ID) {
 		return fmt.Sprintf("keys[%d]", i)
 	}
 	return fmt.Sprintf("keys[%d] (id %s)", i, r.ID)

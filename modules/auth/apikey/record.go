@@ -72,7 +72,7 @@ func (r *Record) compile() (*entry, error) {
 	var errs []error
 	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 
-	if len(r.ID) == 0 || len(r.ID) > maxID || !all([]byte(r.ID), &inID) {
+	if !isID(r.ID) {
 		fail("id is not 1 to %d lower-case letters and digits", maxID)
 	}
 	var ok bool
@@ -163,6 +163,10 @@ func parsePrefix(s string) (netip.Prefix, error) {
 		return p, fmt.Errorf("has bits behind its length: write %s or the address alone", p.Masked())
 	}
 	return p, nil
+}
+
+func isID(s string) bool {
+	return s != "" && len(s) <= maxID && all([]byte(s), &inID)
 }
 
 // isName accepts what may stand in a header and a log line without quoting.

@@ -1,0 +1,28 @@
+//go:build unix
+
+package apikey
+
+import (
+	"os"
+	"syscall"
+	"testing"
+)
+
+// Root writes, the gateway's user reads: a file that root alone could read after
+// a revocation would leave the revoked key in force.
+func TestWritingKeepsTheOwnerOfTheFile(t *testing.T) {
+	path := newPath(t)
+	writeFile(t, path, fileJSON())
+	uid, gid := os.Getuid(), os.Getgid()
+	if uid == 0 { // others cannot give files away, and only their own survive
+		uid, gid = 4711, 4712
+		must(t, os.Chown(path, uid, gid))
+	}
+	_, _, err := Create(path, testPepper, Record{Owner: "x"})
+	must(t, err)
+	info, err := os.Stat(path)
+	must(t, err)
+	if stat := info.Sys().(*syscall.Stat_t); int(stat.Uid) != uid || int(stat.Gid) != gid {
+		t.Errorf("the file belongs to %d:%d, want %d:%d", stat.Uid, stat.Gid, uid, gid)
+	}
+}

@@ -1,0 +1,160 @@
+package apikey
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// generatedID is how many characters an id has that Create chooses.
+const generatedID = 8
+
+// Create makes a key, adds its hash to the file at path, and returns the key:
+// it is nowhere else, so this is the only moment it can be shown. The file is
+// created if it does not exist; its folder has to.
+//
+// r names everything but the hash and the status, which Create sets, and the
+// id, which it chooses if it is empty. Refused: a bad r, an id that exists, an
+// expiry in the past, and a file that [Open] would refuse, which stays as it is.
+func Create(path string, pepper []byte, r Record) (key string, created Record, err error) {
+	if err := checkPepper(pepper); err != nil {
+		return "", Record{}, err
+	}
+	secret := random(secretChars)
+	r.Hash, r.Status = hashOf(pepper, secret), Active
+	err = update(path, true, func(records []Record) ([]Record, error) {
+		taken := make(map[string]bool, len(records))
+		for _, old := range records {
+			taken[old.ID] = true
+		}
+		if taken[r.ID] {
+			return nil, fmt.Errorf("key file %s has a key with id %s already", path, r.ID)
+		}
+		for r.ID == "" || taken[r.ID] {
+			r.ID = "k" + random(generatedID-1)
+		}
+		if _, err := r.compile(); err != nil {
+			return nil, err
+		}
+		if !r.Expires.IsZero() && !r.Expires.After(time.Now()) {
+			return nil, errors.New("expires is in the past")
+		}
+		return append(records, r), nil
+	})
+	if err != nil {
+		return "", Record{}, err
+	}
+	return assemble(r.ID, secret), r, nil
+}
+
+// Revoke makes the key with id refused from now on. Its entry stays, so that
+// the id is not given out again. changed is false if it was revoked before.
+func Revoke(path, id string) (changed bool, err error) {
+	if !isID(id) { // not quoted: it may be a whole key
+		return false, errors.New("not the id of a key: of sp_k7f3a_…, the id is k7f3a")
+	}
+	err = update(path, false, func(records []Record) ([]Record, error) {
+		for i := range records {
+			if records[i].ID != id {
+				continue
+			}
+			if records[i].Status == Revoked {
+				return nil, nil
+			}
+			records[i].Status, changed = Revoked, true
+			return records, nil
+		}
+		return nil, fmt.Errorf("key file %s has no key with id %s", path, id)
+	})
+	return changed && err == nil, err
+}
+
+// List returns the entries of the file at path, in its order, or every error
+// the file has.
+func List(path string) ([]Record, error) {
+	data, _, err := readFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("key file %s: %w", path, err)
+	}
+	records, _, err := decode(data)
+	if err != nil {
+		return nil, fmt.Errorf("key file %s: %w", path, err)
+	}
+	return records, nil
+}
+
+// update changes the file under a lock, so that of two writers neither loses
+// the other's key, and replaces it whole, so that a reader never sees a part.
+// change returns the new entries, or none to leave the file as it is.
+func update(path string, create bool, change func([]Record) ([]Record, error)) error {
+	// Replacing a symbolic link would leave what it points to as it was.
+	target, err := filepath.EvalSymlinks(path)
+	switch {
+	case err == nil:
+	case create && errors.Is(err, fs.ErrNotExist):
+		target = path
+	default:
+		return fmt.Errorf("key file %s: %w", path, err)
+	}
+	unlock, err := lock(target + ".lock")
+	if err != nil {
+		return fmt.Errorf("key file %s: %w", path, err)
+	}
+	defer unlock()
+
+	records, err := List(target)
+	if create && errors.Is(err, fs.ErrNotExist) {
+		records, err = nil, nil
+	}
+	if err != nil {
+		return err
+	}
+	changed, err := change(records)
+	if err != nil || changed == nil {
+		return err
+	}
+	if err := replace(target, changed); err != nil {
+		return fmt.Errorf("key file %s: %w", path, err)
+	}
+	return nil
+}
+
+// replace writes records beside target, makes them durable and renames them
+// over it: after a crash there is the old file or the new one.
+func replace(target string, records []Record) (err error) {
+	data, err := json.MarshalIndent(map[string][]Record{"keys": records}, "", "  ")
+	if err != nil {
+		return err
+	}
+	dir := filepath.Dir(target)
+	f, err := os.CreateTemp(dir, "."+filepath.Base(target)+".*") // 0600
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name())
+		}
+	}()
+	if err := keepReaders(f, target); err != nil {
+		return err
+	}
+	if _, err := f.Write(append(data, '\n')); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), target); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
