@@ -50,7 +50,7 @@ func (f *Fallback) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyh
 	}
 	status := held.status
 	if status == 0 {
-		status = errorStatus(r)
+		status = ErrorStatus(r)
 	}
 	f.logServerError(r, status)
 	if held.Header().Get("Content-Type") != "" {
@@ -74,7 +74,9 @@ func (f *Fallback) logServerError(r *http.Request, status int) {
 	}
 }
 
-func errorStatus(r *http.Request) int {
+// ErrorStatus is the status of the error that ended r: 500 unless a handler
+// chose another.
+func ErrorStatus(r *http.Request) int {
 	if err, ok := r.Context().Value(caddyhttp.ErrorCtxKey).(caddyhttp.HandlerError); ok && err.StatusCode >= 400 {
 		return err.StatusCode
 	}

@@ -113,7 +113,8 @@ type Response struct {
 }
 
 // Do sends a request with header lines given as name, value, … and returns the
-// answer. The target is sent as written. "Host" sets the Host.
+// answer. The target is sent as written, unless it begins with "//", for which
+// use Raw. "Host" sets the Host.
 func (g *Gate) Do(t *testing.T, method, target string, header ...string) *Response {
 	t.Helper()
 	return g.Send(t, method, target, "", header...)
@@ -126,7 +127,7 @@ func (g *Gate) Send(t *testing.T, method, target, body string, header ...string)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.URL.Opaque = "//" + g.addr + target
+	r.URL.Opaque = target
 	for i := 0; i+1 < len(header); i += 2 {
 		if strings.EqualFold(header[i], "Host") {
 			r.Host = header[i+1]

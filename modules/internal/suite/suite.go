@@ -113,4 +113,3 @@ func (c *Config) Once(key any, construct func() any) any {
 	c.once[key] = v
 	return v
 }
-

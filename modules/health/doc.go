@@ -1,0 +1,17 @@
+// Package health answers the probes of balancers and orchestrators, for any Host:
+//
+//	:8081 {
+//		health
+//	}
+//
+//	GET /livez   200 while the process serves requests
+//	GET /readyz  200 when every condition of readiness holds, else 503
+//
+// Conditions come from the modules of the same configuration, such as a key set
+// that was loaded. Which one does not hold is logged, when that changes, and not
+// shown: a prober may be anybody. Other paths go on to the next handler, other
+// methods than GET and HEAD are answered with 405.
+//
+// Put it on a port of its own, or in front of the guards' sites: it is no guard
+// and passes none.
+package health

@@ -1,0 +1,14 @@
+// Package sallyport is the whole suite: importing it compiles every module into
+// Caddy. It is what makes the usual line work:
+//
+//	xcaddy build --with github.com/sallyport-gateway/sallyport
+//
+// The modules are in modules/, one folder each.
+package sallyport
+
+import (
+	_ "github.com/sallyport-gateway/sallyport/modules/allowlist"
+	_ "github.com/sallyport-gateway/sallyport/modules/app"
+	_ "github.com/sallyport-gateway/sallyport/modules/health"
+	_ "github.com/sallyport-gateway/sallyport/modules/problem"
+)
