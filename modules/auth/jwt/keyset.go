@@ -1,0 +1,155 @@
+package jwt
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"math/bits"
+	"time"
+)
+
+// The key types of RFC 7518 section 6.1 and RFC 8037 that can verify here.
+const (
+	ktyRSA = "RSA"
+	ktyEC  = "EC"
+	ktyOKP = "OKP"
+)
+
+const (
+	minRSABits = 2048
+	// maxRSABits bounds the work of one check: it grows with the square.
+	maxRSABits = 8192
+	// maxKeys is how many keys a set may hold.
+	maxKeys = 256
+	// maxAttempts is how many keys are tried for one token.
+	maxAttempts = 4
+	// maxKeyID is the longest kid, in bytes.
+	maxKeyID = 256
+)
+
+// KeySource hands out an issuer's keys. It must be safe for concurrent use and
+// must not block: it is asked for every token.
+type KeySource interface {
+	// Keys returns the keys in force at now. An error means that there are
+	// none, for reasons that lie with us or the issuer, not with the caller.
+	Keys(now time.Time) (*KeySet, error)
+	// Missed says that a token named a key that is not in the set, or did not
+	// verify: the issuer may have new keys. Attackers can cause it at will.
+	Missed()
+}
+
+// KeySet is an immutable set of public keys, safe for concurrent use. It is a
+// KeySource that always returns itself.
+type KeySet struct {
+	keys []key
+	// raw is what the set was read from, to see whether a new copy differs.
+	raw     []byte
+	skipped []error
+}
+
+type key struct {
+	id     string
+	kty    string
+	alg    string // if not empty, the only algorithm the key is for
+	curve  elliptic.Curve
+	public crypto.PublicKey
+}
+
+// Keys returns s.
+func (s *KeySet) Keys(time.Time) (*KeySet, error) { return s, nil }
+
+// Missed does nothing: this set does not change.
+func (s *KeySet) Missed() {}
+
+// Len returns the number of usable keys, which is never 0.
+func (s *KeySet) Len() int { return len(s.keys) }
+
+// Skipped says which keys of a JWK set were left out and why.
+func (s *KeySet) Skipped() []error { return s.skipped }
+
+// Equal reports whether both sets were read from the same bytes. A set that is
+// equal to the one in force need not replace it, which keeps verified tokens.
+func (s *KeySet) Equal(o *KeySet) bool {
+	return s != nil && o != nil && bytes.Equal(s.raw, o.raw)
+}
+
+// ParseKeys reads a key file: PEM blocks with public keys or certificates, or a
+// JWK set, which begins with a brace. A certificate only carries its key; its
+// dates and its chain are not looked at.
+func ParseKeys(data []byte) (*KeySet, error) {
+	if bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")) {
+		return ParseJWKS(data)
+	}
+	return parsePEM(data)
+}
+
+// candidates writes the keys that may have signed a token with this header to
+// dst and returns how many there are. A key without an id, as from a PEM file,
+// stands in where no key has the token's kid.
+func (s *KeySet) candidates(kid string, alg *algorithm, dst *[maxAttempts]*key) (int, error) {
+	n, err := s.match(alg, dst, func(id string) bool { return kid == "" || id == kid })
+	if n == 0 && err == nil && kid != "" {
+		n, err = s.match(alg, dst, func(id string) bool { return id == "" })
+	}
+	if n == 0 && err == nil {
+		err = errKey
+	}
+	return n, err
+}
+
+func (s *KeySet) match(alg *algorithm, dst *[maxAttempts]*key, id func(string) bool) (int, error) {
+	n := 0
+	for i := range s.keys {
+		k := &s.keys[i]
+		if !id(k.id) || !k.fits(alg) {
+			continue
+		}
+		if n == maxAttempts {
+			return 0, errAmbiguous
+		}
+		dst[n] = k
+		n++
+	}
+	return n, nil
+}
+
+func (k *key) fits(alg *algorithm) bool {
+	return k.kty == alg.kty && k.curve == alg.curve && (k.alg == "" || k.alg == alg.name)
+}
+
+// newKey checks a public key of any origin.
+func newKey(public crypto.PublicKey) (key, error) {
+	switch p := public.(type) {
+	case *rsa.PublicKey:
+		return key{kty: ktyRSA, public: p}, checkRSA(p)
+	case *ecdsa.PublicKey:
+		switch p.Curve {
+		case elliptic.P256(), elliptic.P384(), elliptic.P521():
+			return key{kty: ktyEC, curve: p.Curve, public: p}, nil
+		}
+		return key{}, fmt.Errorf("curve %s is not one of P-256, P-384, P-521", p.Curve.Params().Name)
+	case ed25519.PublicKey:
+		return key{kty: ktyOKP, public: p}, nil
+	}
+	return key{}, fmt.Errorf("%T cannot verify signatures", public)
+}
+
+func checkRSA(p *rsa.PublicKey) error {
+	size := p.N.BitLen()
+	switch {
+	case size < minRSABits:
+		return fmt.Errorf("RSA modulus has %d bits, at least %d are needed", size, minRSABits)
+	case size > maxRSABits:
+		return fmt.Errorf("RSA modulus has %d bits, at most %d are taken", size, maxRSABits)
+	case p.N.Bit(0) == 0:
+		return errors.New("RSA modulus is even")
+	case p.E < 3 || p.E%2 == 0 || bits.Len(uint(p.E)) > 31:
+		return fmt.Errorf("RSA exponent %d is not usable", p.E)
+	}
+	return nil
+}
