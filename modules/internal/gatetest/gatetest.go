@@ -53,8 +53,8 @@ type Gate struct {
 }
 
 // Run starts the gateway that caddyfile describes and stops it when the test
-// ends. {$ADDR} in it is the address of a site, {$BACKEND} the backend's
-// host:port. A Caddyfile that begins with '{' brings its own global options,
+// ends. {$ADDR} in it is the address of a site, {$PORT} its port, {$BACKEND} the
+// backend's host:port. A Caddyfile that begins with '{' brings its own global options,
 // others get Globals.
 func Run(t *testing.T, caddyfile string) *Gate {
 	t.Helper()
@@ -90,11 +90,14 @@ func (g *Gate) Reload(t *testing.T, caddyfile string) error {
 	if !strings.HasPrefix(strings.TrimSpace(caddyfile), "{\n") {
 		caddyfile = Globals + caddyfile
 	}
-	caddyfile = strings.NewReplacer("{$ADDR}", g.URL, "{$BACKEND}", g.backend.Listener.Addr().String()).Replace(caddyfile)
+	caddyfile = strings.NewReplacer("{$ADDR}", g.URL, "{$PORT}", g.addr[len("127.0.0.1:"):],
+		"{$BACKEND}", g.backend.Listener.Addr().String()).Replace(caddyfile)
 	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(caddyfile), map[string]any{"filename": "Caddyfile"})
 	if err != nil {
 		return err
 	}
+	// A reload waits for idle connections; none of ours is worth the wait.
+	g.client.CloseIdleConnections()
 	return caddy.Load(config, true)
 }
 

@@ -58,10 +58,7 @@ func frontOf(server *caddyhttp.Server, config *suite.Config, logger *zap.Logger)
 		return nil, err
 	}
 	return config.Once(server, func() any {
-		f := &front{suite: config, site: server.Name(), logger: logger}
-		if len(server.Listen) > 0 {
-			f.site = server.Listen[0]
-		}
+		f := &front{suite: config, site: nameOf(server), logger: logger}
 		f.precede(server)
 		server.RegisterConnState(config.TrackConnection)
 		return f
@@ -74,15 +71,20 @@ func frontOf(server *caddyhttp.Server, config *suite.Config, logger *zap.Logger)
 // and an error from a matcher ends a request through the error routes.
 //
 // Error routes are provisioned after the handlers, so that one can be added there.
+//
+// Both come too late for a server whose only guards are in named routes or error
+// routes, which Caddy provisions last: those guards check by themselves, and their
+// refusals have an empty body unless the site has error routes.
 func (f *front) precede(server *caddyhttp.Server) {
-	if len(server.Routes) > 0 {
-		sets := &server.Routes[0].MatcherSets
-		if len(*sets) == 0 {
-			*sets = caddyhttp.MatcherSets{nil}
-		}
-		for i := range *sets {
-			(*sets)[i] = slices.Insert((*sets)[i], 0, any(f))
-		}
+	if currentRoute(server) == nil {
+		return
+	}
+	sets := &server.Routes[0].MatcherSets
+	if len(*sets) == 0 {
+		*sets = caddyhttp.MatcherSets{nil}
+	}
+	for i := range *sets {
+		(*sets)[i] = slices.Insert((*sets)[i], 0, any(f))
 	}
 	if server.Errors == nil {
 		server.Errors = new(caddyhttp.HTTPErrorConfig)

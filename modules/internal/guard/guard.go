@@ -156,31 +156,37 @@ func (g *Guard) Site() string { return g.site }
 func (g *Guard) Suite() *suite.Config { return g.suite }
 
 // siteOf names the site whose handlers are being provisioned: the first host of
-// the route they stand in. Routes are provisioned in order, so that is the first
-// one without handlers. Elsewhere (error routes, named routes) it is the server.
+// the route they stand in, or else the server.
 func siteOf(server *caddyhttp.Server) string {
-	for _, route := range server.Routes {
-		if len(route.Handlers) > 0 {
-			continue
-		}
+	if route := currentRoute(server); route != nil {
 		for _, set := range route.MatcherSets {
 			for _, m := range set {
-				switch hosts := m.(type) {
-				case caddyhttp.MatchHost:
-					if len(hosts) > 0 {
-						return hosts[0]
-					}
-				case *caddyhttp.MatchHost:
-					if len(*hosts) > 0 {
-						return (*hosts)[0]
-					}
+				if hosts, ok := m.(*caddyhttp.MatchHost); ok && len(*hosts) > 0 {
+					return (*hosts)[0]
 				}
 			}
 		}
-		break
 	}
+	return nameOf(server)
+}
+
+// nameOf is the server's first address, which says more than the name that the
+// Caddyfile adapter gives it.
+func nameOf(server *caddyhttp.Server) string {
 	if len(server.Listen) > 0 {
 		return server.Listen[0]
 	}
 	return server.Name()
+}
+
+// currentRoute is the top-level route whose handlers are being provisioned, or
+// nil while error routes and named routes are. Routes are provisioned in order,
+// and Caddy drops a route's raw handlers when it has loaded them.
+func currentRoute(server *caddyhttp.Server) *caddyhttp.Route {
+	for i := range server.Routes {
+		if len(server.Routes[i].HandlersRaw) > 0 {
+			return &server.Routes[i]
+		}
+	}
+	return nil
 }
