@@ -1,0 +1,103 @@
+package cors
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// fields are the CORS fields of one response that is not the answer to a
+// preflight. They are stamped on the header twice: early, so that every refusal
+// and error further in carries them, and when the header is sent, over what
+// handlers and the backend have added meanwhile.
+//
+// The slices that go into the header are backed by the fields themselves. They
+// are written anew each time, because whoever holds the header may edit them in
+// place (Caddy's `header` directive does; so do others, see rs/cors#198).
+type fields struct {
+	policy *Policy
+	// origin is the value of Access-Control-Allow-Origin, or "".
+	origin string
+
+	slots [3][1]string
+	vary  [1]string
+}
+
+// stamp makes h carry the policy's CORS fields, each once, and no others. It
+// can be repeated.
+func (f *fields) stamp(h http.Header) {
+	removeFields(h)
+	if !f.policy.anyOrigin {
+		// Also on responses without CORS fields: a cache would otherwise give them
+		// to a page that may read them (Fetch, "CORS protocol and HTTP caches").
+		f.varyOnOrigin(h)
+	}
+	if f.origin == "" {
+		return
+	}
+	f.slots[0][0] = f.origin
+	h["Access-Control-Allow-Origin"] = f.slots[0][:]
+	if f.policy.credentials {
+		f.slots[1][0] = "true"
+		h["Access-Control-Allow-Credentials"] = f.slots[1][:]
+	}
+	if f.policy.exposed != "" {
+		f.slots[2][0] = f.policy.exposed
+		h["Access-Control-Expose-Headers"] = f.slots[2][:]
+	}
+}
+
+// varyOnOrigin makes sure that Vary names Origin, once, and keeps whatever else
+// it names.
+func (f *fields) varyOnOrigin(h http.Header) {
+	lines := h["Vary"]
+	if len(lines) == 0 {
+		f.vary[0] = "Origin"
+		h["Vary"] = f.vary[:]
+		return
+	}
+	own, named := -1, 0
+	for i, line := range lines {
+		if line == "Origin" {
+			own = i
+		}
+		if namesOrigin(line) {
+			named++
+		}
+	}
+	switch {
+	case named == 0:
+		h["Vary"] = append(slices.Clip(lines), "Origin")
+	case named > 1 && own >= 0:
+		h["Vary"] = slices.Delete(slices.Clone(lines), own, own+1)
+	}
+}
+
+// namesOrigin reports whether a line of Vary covers Origin.
+func namesOrigin(line string) bool {
+	for name := range strings.SplitSeq(line, ",") {
+		name = strings.Trim(name, " \t")
+		if name == "*" || strings.EqualFold(name, "Origin") {
+			return true
+		}
+	}
+	return false
+}
+
+// varyOnPreflight is for caches that store answers to OPTIONS although RFC 9110
+// section 9.3.7 tells them not to.
+func varyOnPreflight(h http.Header) {
+	h["Vary"] = append(slices.Clip(h["Vary"]), "Origin, Access-Control-Request-Method, Access-Control-Request-Headers")
+}
+
+// removeFields removes every CORS field: two values of one of them are as good
+// as none to a browser, and one of a backend's may allow what the policy does
+// not.
+func removeFields(h http.Header) {
+	const prefix = "Access-Control-"
+	for name := range h {
+		if len(name) > len(prefix) && strings.EqualFold(name[:len(prefix)], prefix) {
+			delete(h, name)
+		}
+	}
+}
