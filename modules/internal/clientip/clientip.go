@@ -34,7 +34,7 @@ func FromRequest(r *http.Request) (netip.Addr, error) {
 	}
 	if trusted, _ := caddyhttp.GetVar(ctx, caddyhttp.TrustedProxyVarKey).(bool); trusted {
 		server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-		if !ok || server.TrustedProxiesStrict <= 0 || !established(r.Header, server.ClientIPHeaders, derived) {
+		if !ok || server.TrustedProxiesStrict <= 0 || !established(r.Header, server.ClientIPHeaders, addr) {
 			return netip.Addr{}, ErrUnknown
 		}
 	}
@@ -44,7 +44,7 @@ func FromRequest(r *http.Request) (netip.Addr, error) {
 // established reports whether derived stands in the first of headers that the
 // request has, with nothing but addresses to its right: the entries there were
 // written by trusted proxies, and it by the outermost of them.
-func established(h http.Header, headers []string, derived string) bool {
+func established(h http.Header, headers []string, derived netip.Addr) bool {
 	for _, name := range headers {
 		lines := h.Values(name)
 		for i := len(lines) - 1; i >= 0; i-- {
@@ -54,7 +54,7 @@ func established(h http.Header, headers []string, derived string) bool {
 				if !ok {
 					return false
 				}
-				if entry.String() == derived {
+				if entry == derived {
 					return true
 				}
 				if comma < 0 {
@@ -70,15 +70,23 @@ func established(h http.Header, headers []string, derived string) bool {
 	return false
 }
 
-// parseEntry reads one entry in the way Caddy does, so that the two agree on
-// what is an address.
+// parseEntry reads one entry as Caddy does, so that the two agree on what is an
+// address. Most entries are a bare address, which is tried first because the
+// error for a missing port is dear.
 func parseEntry(s string) (netip.Addr, bool) {
+	if addr, ok := parseAddr(s); ok {
+		return addr, true
+	}
 	host, _, err := net.SplitHostPort(s)
 	if err != nil {
-		host = s
+		return netip.Addr{}, false
 	}
-	host, _, _ = strings.Cut(strings.TrimSpace(host), "%")
-	addr, err := netip.ParseAddr(host)
+	return parseAddr(host)
+}
+
+func parseAddr(s string) (netip.Addr, bool) {
+	s, _, _ = strings.Cut(strings.TrimSpace(s), "%")
+	addr, err := netip.ParseAddr(s)
 	return addr, err == nil
 }
 

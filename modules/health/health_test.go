@@ -1,0 +1,80 @@
+package health_test
+
+import (
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+
+	_ "github.com/sallyport-gateway/sallyport/modules/health"
+	"github.com/sallyport-gateway/sallyport/modules/internal/gatetest"
+	"github.com/sallyport-gateway/sallyport/modules/internal/suite"
+)
+
+func TestProbes(t *testing.T) {
+	g := gatetest.Run(t, "{$ADDR} {\n\thealth\n\trespond other 404\n}\n")
+	tests := []struct {
+		name, method, target, host string
+		status                     int
+		body                       string
+	}{
+		{"live", "GET", "/livez", "", 200, "live\n"},
+		{"ready", "GET", "/readyz", "", 200, "ready\n"},
+		{"HEAD", "HEAD", "/readyz", "", 200, ""},
+		{"other methods", "POST", "/readyz", "", 405, ""},
+		{"other paths", "GET", "/readyz/x", "", 404, "other"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			resp := g.Do(t, tt.method, tt.target)
+			if resp.Status != tt.status || resp.Body != tt.body && tt.status != 405 {
+				t.Errorf("got %d %q", resp.Status, resp.Body)
+			}
+		})
+	}
+}
+
+func TestAnyHost(t *testing.T) {
+	g := gatetest.Run(t, ":{$PORT} {\n\tbind 127.0.0.1\n\thealth\n}\n")
+	for _, host := range []string{"10.0.0.7", "target.internal:8081", "x"} {
+		if resp := g.Do(t, "GET", "/readyz", "Host", host); resp.Status != 200 {
+			t.Errorf("%s: got %d", host, resp.Status)
+		}
+	}
+}
+
+func TestReadinessFollowsItsConditions(t *testing.T) {
+	var condition atomic.Bool
+	g := gatetest.Run(t, "{$ADDR} {\n\thealth\n}\n")
+	app, err := caddy.ActiveContext().App(suite.AppName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	app.(suite.Owner).Suite().Ready("keys", func() error {
+		if condition.Load() {
+			return nil
+		}
+		return errors.New("key set of secret-issuer is not loaded")
+	})
+	if resp := g.Do(t, "GET", "/readyz"); resp.Status != 503 || strings.Contains(resp.Body, "secret-issuer") {
+		t.Errorf("got %d %q, want 503 without the reason", resp.Status, resp.Body)
+	}
+	if resp := g.Do(t, "GET", "/livez"); resp.Status != 200 {
+		t.Errorf("a gateway that is not ready is not live: %d", resp.Status)
+	}
+	condition.Store(true)
+	if resp := g.Do(t, "GET", "/readyz"); resp.Status != 200 {
+		t.Errorf("got %d, want 200", resp.Status)
+	}
+}
+
+func TestHealthHasNoOptions(t *testing.T) {
+	g := gatetest.Run(t, "{$ADDR} {\n\thealth\n}\n")
+	for _, directive := range []string{"health /x", "health x", "health {\n\t\tpath /x\n\t}"} {
+		if err := g.Reload(t, "{$ADDR} {\n\t"+directive+"\n}\n"); err == nil || !strings.Contains(err.Error(), "Caddyfile:") {
+			t.Errorf("%s: got %v, want an error with file and line", directive, err)
+		}
+	}
+}
