@@ -7,6 +7,13 @@ import (
 	"time"
 )
 
+// quiet is how long no connection may arrive before the clients count as gone.
+// While two configurations run, each has a listening socket, and the kernel
+// gives new connections to either: a client that is sent away may come back to
+// the old one a few times, and what waits in that socket's queue when it is
+// closed is lost.
+const quiet = 250 * time.Millisecond
+
 // Drain asks clients to leave this configuration's servers and waits until they
 // have, at most limit. Another configuration has to serve new connections
 // already: Caddy closes idle connections when it stops a server, and a client
@@ -15,9 +22,21 @@ func (c *Config) Drain(limit time.Duration) {
 	c.draining.Store(true)
 	timeout := time.NewTimer(limit)
 	defer timeout.Stop()
-	select {
-	case <-c.connections.gone():
-	case <-timeout.C:
+	for {
+		select {
+		case <-c.connections.gone():
+		case <-timeout.C:
+			return
+		}
+		_, before := c.connections.count()
+		select {
+		case <-time.After(quiet):
+		case <-timeout.C:
+			return
+		}
+		if open, arrived := c.connections.count(); open == 0 && arrived == before {
+			return
+		}
 	}
 }
 
@@ -40,6 +59,7 @@ func (c *Config) TrackConnection(conn net.Conn, state http.ConnState) {
 type connections struct {
 	mu      sync.Mutex
 	open    map[net.Conn]struct{}
+	arrived int
 	waiting []chan struct{}
 }
 
@@ -50,6 +70,7 @@ func (c *connections) add(conn net.Conn) {
 		c.open = make(map[net.Conn]struct{})
 	}
 	c.open[conn] = struct{}{}
+	c.arrived++
 }
 
 func (c *connections) remove(conn net.Conn) {
@@ -76,4 +97,11 @@ func (c *connections) gone() <-chan struct{} {
 		c.waiting = append(c.waiting, w)
 	}
 	return w
+}
+
+// count returns how many connections are open and how many have arrived so far.
+func (c *connections) count() (open, arrived int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.open), c.arrived
 }

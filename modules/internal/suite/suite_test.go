@@ -54,8 +54,18 @@ func TestDrainWaitsForConnectionsAndNotForever(t *testing.T) {
 			c.TrackConnection(two, http.StateHijacked)
 		}()
 		c.Drain(time.Minute)
-		if waited := time.Since(start); waited != 2*time.Second {
-			t.Errorf("waited %s, want until the last one has left", waited)
+		if waited := time.Since(start); waited != 2*time.Second+quiet {
+			t.Errorf("waited %s, want until the last one has left and none has come back", waited)
+		}
+		start = time.Now()
+		go func() {
+			time.Sleep(quiet / 2)
+			c.TrackConnection(one, http.StateNew)
+			c.TrackConnection(one, http.StateClosed)
+		}()
+		c.Drain(time.Minute)
+		if waited := time.Since(start); waited != 2*quiet {
+			t.Errorf("waited %s, want a second quiet time after one that came back", waited)
 		}
 		c.TrackConnection(one, http.StateNew)
 		start = time.Now()

@@ -1,0 +1,295 @@
+// Package integration drives the real binary behind a real load balancer. It
+// builds the binary once; every test starts its own gateway, on free ports of the
+// loopback interface, and ends what it started.
+package integration
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// binary is the gateway under test.
+var binary string
+
+func TestMain(m *testing.M) {
+	os.Exit(runTests(m))
+}
+
+func runTests(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "sallyport-integration")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binary = filepath.Join(dir, "caddy")
+	args := []string{"build", "-o", binary}
+	if raceEnabled {
+		args = append(args, "-race")
+	}
+	build := exec.Command("go", append(args, "./xcaddy")...)
+	build.Dir = ".."
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "building the gateway: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+// patience bounds every wait for something that has to happen.
+const patience = 60 * time.Second
+
+// gateway is a running gateway.
+type gateway struct {
+	admin string // host:port of its admin endpoint
+	dir   string // its working directory
+	log   *buffer
+	env   []string
+}
+
+// start runs the gateway with a Caddyfile in dir, whose {$NAME} are taken from
+// env. Its admin endpoint has to be at {$ADMIN}. It returns once the endpoint
+// answers; the gateway ends with the test.
+func start(t *testing.T, dir, caddyfile string, env map[string]string) *gateway {
+	t.Helper()
+	g := &gateway{admin: freeAddr(t), dir: dir, log: new(buffer)}
+	g.env = append(os.Environ(), "ADMIN="+g.admin, "XDG_DATA_HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir(),
+		"GORACE=halt_on_error=0 exitcode=66")
+	for name, value := range env {
+		g.env = append(g.env, name+"="+value)
+	}
+	cmd := exec.Command(binary, "run", "--adapter", "caddyfile", "--config", caddyfile)
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, g.env, g.log, g.log
+	exited := run(t, cmd, os.Interrupt)
+	t.Cleanup(func() {
+		if strings.Contains(g.log.String(), "DATA RACE") {
+			t.Errorf("the gateway has a data race:\n%s", g.log)
+		}
+		if t.Failed() {
+			t.Logf("the gateway's log:\n%s", g.log)
+		}
+	})
+	waitFor(t, "the admin endpoint", func() bool {
+		select {
+		case err := <-exited:
+			t.Fatalf("the gateway ended: %v\n%s", err, g.log)
+		default:
+		}
+		return get("http://"+g.admin+"/config/") == nil
+	})
+	return g
+}
+
+// load posts a configuration to the admin endpoint, as `caddy reload` does, and
+// returns the error with which it was rejected.
+func (g *gateway) load(t *testing.T, admin, caddyfile string) error {
+	t.Helper()
+	cmd := exec.Command(binary, "reload", "--address", admin, "--force", "--adapter", "caddyfile", "--config", caddyfile)
+	cmd.Dir, cmd.Env = g.dir, g.env
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
+}
+
+// run starts a command, and stops it with the signal when the test ends. The
+// channel gets what it ended with.
+func run(t *testing.T, cmd *exec.Cmd, stop os.Signal) <-chan error {
+	t.Helper()
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("starting %s: %v", cmd.Path, err)
+	}
+	exited := make(chan error, 1)
+	done := make(chan struct{})
+	go func() {
+		exited <- cmd.Wait()
+		close(done)
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(stop)
+		select {
+		case <-done:
+		case <-time.After(patience):
+			_ = cmd.Process.Kill()
+			<-done
+			t.Errorf("%s did not end", cmd.Path)
+		}
+	})
+	return exited
+}
+
+// startHAProxy runs HAProxy with a configuration, and waits for its address.
+func startHAProxy(t *testing.T, config, addr string) {
+	t.Helper()
+	path, err := exec.LookPath("haproxy")
+	if err != nil {
+		t.Fatalf("these tests need HAProxy (make test installs it): %v", err)
+	}
+	file := write(t, t.TempDir(), "haproxy.cfg", config)
+	var out buffer
+	cmd := exec.Command(path, "-db", "-f", file)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	exited := run(t, cmd, os.Interrupt)
+	waitFor(t, "HAProxy", func() bool {
+		select {
+		case err := <-exited:
+			t.Fatalf("HAProxy ended: %v\n%s", err, &out)
+		default:
+		}
+		conn, err := net.DialTimeout("tcp", addr, time.Second)
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	})
+}
+
+// clientFrom is a client whose address is ip, one of the loopback network, and
+// which takes any certificate.
+func clientFrom(t *testing.T, ip string) *http.Client {
+	t.Helper()
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}
+	transport := &http.Transport{
+		DialContext:        dialer.DialContext,
+		TLSClientConfig:    &tls.Config{InsecureSkipVerify: true},
+		DisableCompression: true,
+	}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{
+		Transport:     transport,
+		Timeout:       patience,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// answer is what came back for a request.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// send does one request with header lines given as name, value, …
+func send(t *testing.T, c *http.Client, method, url string, header ...string) answer {
+	t.Helper()
+	r, err := http.NewRequestWithContext(context.Background(), method, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		if header[i] == "Host" {
+			r.Host = header[i+1]
+			continue
+		}
+		r.Header.Add(header[i], header[i+1])
+	}
+	resp, err := c.Do(r)
+	if err != nil {
+		t.Fatalf("%s %s: %v", method, url, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatalf("%s %s: %v", method, url, err)
+	}
+	return answer{resp.StatusCode, resp.Header, string(body)}
+}
+
+func get(url string) error {
+	resp, err := http.Get(url)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, resp.Body)
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", url, resp.Status)
+	}
+	return nil
+}
+
+// waitFor asks until something holds.
+func waitFor(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	deadline := time.After(patience)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-deadline:
+			t.Fatalf("waited in vain for %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+func port(addr string) string {
+	_, port, _ := net.SplitHostPort(addr)
+	return port
+}
+
+func write(t *testing.T, dir, name, content string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// caddy runs a subcommand of the gateway's binary and returns what it printed.
+func caddy(t *testing.T, dir string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(binary, args...)
+	cmd.Dir = dir
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("caddy %s: %v\n%s%s", strings.Join(args, " "), err, out, &stderr)
+	}
+	return string(out)
+}
+
+// buffer collects what a process writes; it is safe for concurrent use.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
