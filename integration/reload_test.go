@@ -68,39 +68,22 @@ func TestARejectedReloadChangesNothing(t *testing.T) {
 	file := write(t, dir, "Caddyfile", strings.Replace(reloadable, "persist_config off", "persist_config off\n\tlog {\n\t\tformat json {\n\t\t\tmessage_key in_force\n\t\t}\n\t}", 1))
 	g := start(t, dir, file, map[string]string{"ADDR": addr, "OTHER": other})
 
-	for name, bad := range map[string]string{
-		"a file that is missing": `{
-	admin {$OTHER}
-	auto_https off
-	log {
-		format console
+	const bare = "{\n\tadmin {$OTHER}\n\tauto_https off\n\tlog {\n\t\tformat console\n\t}\n}\n"
+	tests := []struct{ name, bad, want string }{
+		{"a file that is missing", bare + "http://{$ADDR} {\n\tallowlist {\n\t\tallow file missing.txt\n\t}\n}\n", "missing.txt"},
+		{"a module of Caddy's own that refuses", bare + "https://{$ADDR} {\n\ttls missing.pem missing.key\n}\n", "missing.pem"},
+		{"an address that cannot be listened on", bare + "http://192.0.2.1:1 {\n\tbind 192.0.2.1\n\tallowlist {\n\t\tdeny 192.0.2.2\n\t}\n}\n", "192.0.2.1:1"},
+		{"nothing of the suite in it, and an address that cannot be listened on", bare + "http://192.0.2.1:1 {\n\tbind 192.0.2.1\n}\n", "192.0.2.1:1"},
+		{"no admin endpoint and a file that is missing", "{\n\tadmin off\n}\nhttp://{$ADDR} {\n\tallowlist {\n\t\tallow file missing.txt\n\t}\n}\n", "missing.txt"},
 	}
-}
-http://{$ADDR} {
-	allowlist {
-		allow file missing.txt
-	}
-}
-`,
-		"a module of Caddy's own that refuses": `{
-	admin {$OTHER}
-	auto_https off
-}
-https://{$ADDR} {
-	tls missing.pem missing.key
-}
-`,
-	} {
-		t.Run(name, func(t *testing.T) {
-			if err := g.load(t, g.admin, write(t, dir, "bad", bad)); err == nil || !strings.Contains(err.Error(), "missing") {
-				t.Fatalf("it is not rejected for its missing file: %v", err)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if err := g.load(t, g.admin, write(t, dir, "bad", tt.bad)); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Fatalf("it is not rejected for %s: %v", tt.want, err)
 			}
-			if err := get("http://" + g.admin + "/config/"); err != nil {
-				t.Errorf("the admin endpoint is gone: %v", err)
-			}
-			if err := get("http://" + other + "/config/"); err == nil {
-				t.Error("the admin endpoint is at the rejected configuration's address")
-			}
+			waitFor(t, "the admin endpoint", func() bool {
+				return get("http://"+g.admin+"/config/") == nil && get("http://"+other+"/config/") != nil
+			})
 			if got := send(t, clientFrom(t, "127.0.0.66"), "GET", "http://"+addr); got.status != http.StatusForbidden {
 				t.Errorf("the guard in force is gone: %d", got.status)
 			}

@@ -33,20 +33,20 @@ func (Admin) CaddyModule() caddy.ModuleInfo {
 // At the start of the process there is nothing to protect, and Caddy's own order
 // gives the clearer errors.
 func (Admin) Provision(ctx caddy.Context) error {
-	if caddy.ActiveContext().Context == nil {
-		_, err := ctx.App(suite.AppName)
+	// The app comes first and for every configuration: it mends what is left to
+	// mend, also after one that has nothing of this suite.
+	owner, err := ctx.App(suite.AppName)
+	if err != nil || caddy.ActiveContext().Context == nil {
 		return err
 	}
-	// The app comes first and for every configuration: it mends the default
-	// logger also after one that has nothing of this suite.
-	if _, err := ctx.App(suite.AppName); err != nil {
-		return err
-	}
-	for _, app := range caddy.GetModules("") {
-		if _, err := ctx.AppIfConfigured(string(app.ID)); err != nil && !errors.Is(err, caddy.ErrNotConfigured) {
+	app := owner.(*App)
+	app.adminKept = true
+	for _, module := range caddy.GetModules("") {
+		if _, err := ctx.AppIfConfigured(string(module.ID)); err != nil && !errors.Is(err, caddy.ErrNotConfigured) {
 			return err
 		}
 	}
+	app.adminKept = false
 	return nil
 }
 

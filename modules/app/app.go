@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
-	"go.uber.org/zap"
 
 	"github.com/sallyport-gateway/sallyport/modules/internal/canonical"
 	"github.com/sallyport-gateway/sallyport/modules/internal/guard"
@@ -25,16 +23,14 @@ func init() {
 // limit is for idle connections.
 const drainLimit = 5 * time.Second
 
-// loggerInForce is the default logger of the configuration that runs.
-var loggerInForce atomic.Pointer[zap.Logger]
-
 // App is what the suite's modules in one configuration share.
 type App struct {
 	// Canonical says how requests with two readings are treated.
 	Canonical Canonical `json:"canonical,omitzero"`
 
-	suite    *suite.Config
-	stopping bool
+	suite     *suite.Config
+	stopping  bool // this configuration was in force
+	adminKept bool // the admin endpoint is still the one of the configuration in force
 }
 
 // Canonical configures the check in front of every request.
@@ -84,21 +80,18 @@ func (a *App) Start() error { return nil }
 // Stop implements caddy.App.
 func (a *App) Stop() error { return nil }
 
-// Cleanup puts the default logger in force back if this configuration never came
-// into force: Caddy leaves the rejected one's, which may be without redaction.
+// Cleanup gives back what loading this configuration changed, if it never came
+// into force.
 func (a *App) Cleanup() error {
-	inForce := loggerInForce.Load()
-	if a.stopping || inForce == nil || caddy.Log() == inForce {
-		return nil
+	if !a.stopping {
+		a.giveBack()
 	}
-	caddy.BufferedLog()
-	caddy.UnbufferDefaultLogger(inForce)
 	return nil
 }
 
 // started runs when every app of the configuration has started.
 func (a *App) started() {
-	loggerInForce.Store(caddy.Log())
+	inForce.logger.Store(caddy.Log())
 }
 
 // leave runs before any app is stopped, when the next configuration serves

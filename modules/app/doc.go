@@ -24,10 +24,11 @@
 //
 // The old configuration's guards answer with Connection: close until clients have
 // moved to the new one, at most five seconds, and only then does Caddy stop its
-// servers. What is provisioned badly is rejected before Caddy replaces the admin
-// endpoint, and a rejected configuration's default logger does not stay.
+// servers. A connection for each request still loses a few: they wait in the
+// queue of the listening socket that is closed.
 //
-// What this cannot cover, because Caddy offers no place for it: a configuration
-// that provisions and then fails to start (a port in use), or that says `admin
-// off` and is rejected, has replaced the admin endpoint before it fails.
+// A configuration that cannot be provisioned is rejected before Caddy replaces
+// the admin endpoint. One that cannot be started, or that says `admin off`, has
+// replaced it by then: the configuration in force is loaded again to bring it
+// back. A rejected configuration's default logger does not stay.
 package app
