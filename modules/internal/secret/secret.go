@@ -16,10 +16,10 @@ import (
 // a file is removed. An unset variable, an unreadable file and an empty value
 // are errors; errors never contain the value.
 func Resolve(s string) (string, error) {
-	name, ok := placeholder(s)
-	if !ok {
-		return "", errors.New("write a secret as {env.NAME} or {file.PATH}, not as its value")
+	if err := Check(s); err != nil {
+		return "", err
 	}
+	name, _ := placeholder(s)
 	if path, ok := strings.CutPrefix(name, "file."); ok {
 		content, err := os.ReadFile(path)
 		if err != nil {
@@ -32,6 +32,15 @@ func Resolve(s string) (string, error) {
 		return "", fmt.Errorf("%s is not set", s)
 	}
 	return nonEmpty(value, s)
+}
+
+// Check refuses what Resolve would not even try to read, for use while a
+// configuration is parsed. Nothing is read, and the error does not contain s.
+func Check(s string) error {
+	if _, ok := placeholder(s); !ok {
+		return errors.New("write a secret as {env.NAME} or {file.PATH}, not as its value")
+	}
+	return nil
 }
 
 func placeholder(s string) (string, bool) {
