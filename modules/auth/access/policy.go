@@ -1,9 +1,11 @@
 package access
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -49,7 +51,7 @@ func (h host) covers(other host) bool {
 }
 
 // Compile checks rules and returns what decides by them, or every error they
-// have. allowOthers says whether a request that no rule names is allowed.
+// have, joined. allowOthers says whether a request that no rule names is allowed.
 func Compile(rules []Rule, allowOthers bool) (*Policy, error) {
 	p := &Policy{deny: new(node), require: new(node), otherwise: allowOthers}
 	var errs []error
@@ -59,8 +61,11 @@ func Compile(rules []Rule, allowOthers bool) (*Policy, error) {
 	named := make(map[string]bool, len(rules))
 	for i := range rules {
 		r := &rules[i]
-		if err := r.Check(); err != nil {
-			errs = append(errs, fmt.Errorf("rule %s: %w", r.Name, err))
+		bad := r.Check()
+		for _, err := range bad {
+			errs = append(errs, fmt.Errorf("rule %s: %w", cmp.Or(r.Name, strconv.Itoa(i)), err))
+		}
+		if bad != nil {
 			continue
 		}
 		if named[r.Name] {

@@ -145,7 +145,7 @@ func ParseName(s string) (string, error) {
 }
 
 // Check returns every error of the rule by itself.
-func (r *Rule) Check() error {
+func (r *Rule) Check() []error {
 	var errs []error
 	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if _, err := ParseName(r.Name); err != nil {
@@ -166,7 +166,7 @@ func (r *Rule) Check() error {
 	case r.Deny && everything:
 		fail("it denies every request: give it methods, path or host")
 	}
-	return errors.Join(append(errs, r.contradictions()...)...)
+	return append(errs, r.contradictions()...)
 }
 
 // contradictions finds lines that no caller can satisfy together: a caller has
