@@ -142,6 +142,12 @@ func (c *claimPath) find(claims map[string]any) any {
 	return v
 }
 
+// Claim returns the claim at path, a name or names joined by dots, or nil.
+func Claim(claims map[string]any, path string) any {
+	c := newClaimPath(path)
+	return c.find(claims)
+}
+
 // mapping is which claims make which parts of the principal.
 type mapping struct {
 	scopes, roles, tier claimPath

@@ -1,0 +1,160 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/sallyport-gateway/sallyport/caddyfile/order"
+	"github.com/sallyport-gateway/sallyport/modules/internal/guard"
+)
+
+func init() {
+	caddy.RegisterModule(new(Handler))
+	order.Register("auth", func() order.Directive { return new(Handler) })
+}
+
+// Handler finds out who calls. It fails closed: a request without exactly one
+// valid credential is refused.
+//
+// It removes the headers in which gateways tell backends who calls from every
+// request, also from those that its matcher does not match, sets the principal
+// that access_rules and quota decide on, and mirrors it to placeholders:
+//
+// Placeholder | Description
+// ------------|-------------
+// `{http.auth.user.id}` | The token's subject, the API key's owner; also the access log's user_id
+// `{http.auth.user.issuer}` | The token's issuer
+// `{http.auth.user.method}` | jwt or api_key
+// `{http.auth.user.scopes}` | The scopes, with spaces between them
+// `{http.auth.user.roles}` | The roles, as a JSON array
+// `{http.auth.user.tier}` | The class of service
+// `{http.auth.user.claims.*}` | A claim, or with dots a value inside of it; JSON if it is no string or number
+type Handler struct {
+	guard.Guard
+
+	// Alternatives are the ways to authenticate. The credential in a request
+	// decides which of them judges it; there is no second try with another one.
+	// At least one.
+	Alternatives []Alternative `json:"alternatives,omitempty"`
+
+	// IdentityHeaders are more headers that are removed from requests, beside the
+	// built-in list. Case does not matter, '_' and '.' are the same as '-', and
+	// '*' at the end stands for any continuation. Default: none.
+	IdentityHeaders []string `json:"identity_headers,omitempty"`
+
+	identity   *identityHeaders
+	doors      []door
+	challenges challenges
+	held       []io.Closer
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.auth",
+		New: func() caddy.Module { return new(Handler) },
+	}
+}
+
+// Provision implements caddy.Provisioner.
+func (h *Handler) Provision(ctx caddy.Context) error {
+	if err := h.Setup(ctx, "auth"); err != nil {
+		return err
+	}
+	errs := h.check()
+	for _, a := range h.Alternatives {
+		if a.JWT != nil {
+			errs = append(errs, a.JWT.check()...)
+		}
+		if a.APIKey != nil {
+			errs = append(errs, a.APIKey.check()...)
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if err := h.open(ctx); err != nil {
+		return err
+	}
+	var sources []string
+	for _, d := range h.doors {
+		if d.source.kind == inAuthorization || d.source.kind == inHeader {
+			sources = append(sources, d.source.name)
+		}
+	}
+	h.identity = newIdentityHeaders(h.IdentityHeaders, sources)
+	h.challenges = newChallenges(h.Alternatives)
+	return nil
+}
+
+// Cleanup implements caddy.CleanerUpper.
+func (h *Handler) Cleanup() error {
+	var errs []error
+	for _, c := range h.held {
+		errs = append(errs, c.Close())
+	}
+	h.held = nil
+	return errors.Join(errs...)
+}
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	// Before anything is decided: a request that is refused can still reach a
+	// backend in the error routes, and one that passes by, past the matcher, does.
+	h.identity.strip(r.Header)
+	req, err := h.Begin(w, r)
+	if err != nil {
+		return err
+	}
+	if req == nil {
+		return next.ServeHTTP(w, r)
+	}
+	expose(r, req)
+	found := judge(h.doors, r, req.Client, time.Now())
+	if found.reason != nil {
+		if !h.DryRun() {
+			h.challenges.set(w.Header(), found.reason, found.door != nil && found.door.verifier.token())
+		}
+		if err := h.Deny(w, r, found.reason, found.cause); err != nil {
+			return err
+		}
+		return next.ServeHTTP(w, r)
+	}
+	req.Principal = found.who
+	h.Allow()
+	if !found.forward && !h.DryRun() {
+		remove(r, found.door.source)
+	}
+	return next.ServeHTTP(w, r)
+}
+
+// remove takes the credential out of r. One from the query also stands in the
+// request as Caddy keeps it, which FastCGI and {http.request.orig_uri} show.
+func remove(r *http.Request, s source) {
+	query := s.strip(r.Header, r.URL.RawQuery)
+	if s.kind != inQuery {
+		return
+	}
+	r.URL.RawQuery = query
+	r.RequestURI = r.URL.RequestURI()
+	sent, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if !ok {
+		return
+	}
+	sent.URL.RawQuery = s.strip(nil, sent.URL.RawQuery)
+	sent.RequestURI = sent.URL.RequestURI()
+	*r = *r.WithContext(context.WithValue(r.Context(), caddyhttp.OriginalRequestCtxKey, sent))
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddy.CleanerUpper          = (*Handler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
+)

@@ -1,0 +1,90 @@
+// Package auth finds out who calls, and decides what they may call.
+//
+// # auth
+//
+//	auth [<matcher>] {
+//		jwt <issuer> {
+//			audience     <audience...>       # required
+//			algorithms   <algorithm...>      # default: RS256 ES256 EdDSA
+//			jwks         <url>               # this or key_file is required
+//			key_file     <path>              # PEM (public keys, certificates) or a JWK set
+//			scopes_claim <claim>             # default: scope
+//			roles_claim  <claim>             # such as realm_access.roles; default: none
+//			tier_claim   <claim>             # default: none
+//			leeway       <duration>          # default: 30s, at most 5m
+//			from         header <name> | cookie <name> | query <name>   # default: Authorization: Bearer
+//			forward                          # leave the token in the request
+//		}
+//		api_key {
+//			header    <name>                 # default: X-Api-Key
+//			keys_file <path>                 # required; written by `caddy sallyport key`
+//			pepper    {env.<NAME>} | {file.<PATH>}   # required
+//			forward                          # leave the key in the request
+//		}
+//		identity_headers <name...>           # more headers to remove; '*' at the end
+//		mode enforce | dry_run
+//	}
+//
+// jwt and api_key may be repeated: with other issuers, from other places.
+//
+// # Which alternative judges
+//
+// The credential in the request decides, by the place where it stands, and a
+// token's iss by whose keys it is checked. It is judged once: a bad credential is
+// refused and no weaker alternative is tried. A request without one is refused;
+// so is one with two, whatever they are: two tokens, a token and a key, one in
+// two places, a list in one header.
+//
+// A jwt token needs iss, aud, sub and exp; nbf and iat are checked if they are
+// there. How strictly tokens and keys are read is told by the package jwt, and how
+// key sets are fetched by the package jwks: never while a configuration is loaded or
+// validated, never on a request. Until a key set was fetched, tokens of its issuer
+// are answered with 503, all other callers are served, and /readyz says no. It
+// stays in force for 24 hours without a successful fetch. A key_file is read
+// when the configuration is loaded; a keys_file is reread when it changes.
+//
+// Tokens that were verified are remembered until they expire or their issuer's key
+// set changes, at most 4096 for each place.
+//
+// # What the backend gets
+//
+// Headers in which gateways name the caller (X-User*, X-Auth-*, Remote-User,
+// X-Forwarded-User, X-Consumer-*, X-Amzn-Oidc-*, Cf-Access-* and about seventy
+// more, listed in identity.go) are removed from every request: anonymous ones,
+// those the matcher does not match, in dry_run. '_' and '.' count as '-', since
+// PHP and CGI make one variable of X-User, X_User and X.User. The suite drops
+// trailers. X-Auth-Token and X-User-Agent are no identity and stay.
+//
+// The credential that was accepted is removed too, without forward: its header,
+// its cookie, its query parameter, and not a byte else. In dry_run it stays,
+// since the backend may still rely on it.
+//
+// Name the caller to the backend with `header_up X-User-Id {http.auth.user.id}`.
+//
+// # Placeholders
+//
+// {http.auth.user.id}, .issuer, .method, .scopes, .roles, .tier and .claims.*, as
+// described at Handler. They are for backends and logs: no guard decides on them,
+// because other handlers can overwrite them.
+//
+// # Refusals
+//
+// It fails closed, also on failures of its own, which never fall through to
+// another alternative. Callers are told no more than RFC 6750 has words for; the
+// reasons are in metrics and logs.
+//
+//	401  auth.no_credential; auth.token_* malformed, header, issuer, algorithm, key,
+//	     signature, claims, audience, expired, not_yet_valid; auth.key_* malformed,
+//	     unknown, revoked, expired, not_yet_valid, address
+//	400  auth.several_credentials
+//	503  auth.keys_unavailable, auth.failed, with Retry-After
+//
+// A token's signature is judged before its dates and its audience.
+//
+// # access_rules
+//
+// Decides on the canonical request and the principal; see AccessRules and the
+// package access. It fails closed.
+//
+// Metric of both: sallyport_decisions_total.
+package auth

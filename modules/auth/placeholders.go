@@ -1,0 +1,80 @@
+package auth
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/sallyport-gateway/sallyport/modules/auth/jwt"
+	"github.com/sallyport-gateway/sallyport/modules/internal/guard"
+	"github.com/sallyport-gateway/sallyport/modules/internal/principal"
+)
+
+const userPrefix = "http.auth.user."
+
+// expose mirrors the principal of req to placeholders, looked up when one is
+// used: setting a value for each claim would cost every request.
+func expose(r *http.Request, req *guard.Request) {
+	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return
+	}
+	repl.Map(func(key string) (any, bool) {
+		name, ok := strings.CutPrefix(key, userPrefix)
+		if !ok {
+			return nil, false
+		}
+		return placeholder(req.Principal, name)
+	})
+}
+
+// placeholder is the text of one placeholder, empty for an anonymous caller.
+// Lists that may contain any character are JSON: joined with commas, the one role
+// "user,admin" would become two.
+func placeholder(p *principal.Principal, name string) (any, bool) {
+	if p == nil {
+		p = new(principal.Principal)
+	}
+	switch name {
+	case "id":
+		return p.ID, true
+	case "issuer":
+		return p.Issuer, true
+	case "method":
+		return p.Method, true
+	case "scopes":
+		return strings.Join(p.Scopes, " "), true
+	case "roles":
+		if len(p.Roles) == 0 {
+			return "", true
+		}
+		return text(p.Roles), true
+	case "tier":
+		return p.Tier, true
+	}
+	path, ok := strings.CutPrefix(name, "claims.")
+	if !ok {
+		return nil, false
+	}
+	return text(jwt.Claim(p.Claims, path)), true
+}
+
+// text is a claim's value: strings and numbers as they are, nothing for null and
+// for what is not there, JSON for the rest.
+func text(value any) string {
+	switch v := value.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	case json.Number:
+		return v.String()
+	}
+	encoded, err := json.Marshal(value)
+	if err != nil {
+		return ""
+	}
+	return string(encoded)
+}

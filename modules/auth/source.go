@@ -1,0 +1,215 @@
+package auth
+
+import (
+	"net/http"
+	"strings"
+)
+
+// kind is where in a request a credential can be.
+type kind uint8
+
+const (
+	inAuthorization kind = iota // Authorization: Bearer …
+	inHeader
+	inCookie
+	inQuery
+)
+
+// source is one place for a credential. A header's name is canonical, those of
+// cookies and query parameters are compared exactly.
+type source struct {
+	kind kind
+	name string
+}
+
+// find returns the credential at s and how many there are. More than one, or a
+// list in place of one, is for the caller to refuse: whoever reads it next might
+// pick another one.
+func (s source) find(r *http.Request) (credential string, n int) {
+	switch s.kind {
+	case inAuthorization:
+		return findHeader(r.Header[s.name], bearer)
+	case inHeader:
+		return findHeader(r.Header[s.name], func(value string) (string, bool) { return value, true })
+	case inCookie:
+		for _, line := range r.Header["Cookie"] {
+			for pair := range strings.SplitSeq(line, ";") {
+				if value, ok := s.cookie(pair); ok {
+					credential, n = value, n+1
+				}
+			}
+		}
+	case inQuery:
+		for raw := r.URL.RawQuery; raw != ""; {
+			var pair string
+			pair, raw = cutPair(raw)
+			if value, ok := s.parameter(pair); ok {
+				credential, n = value, n+1
+			}
+		}
+	}
+	return credential, n
+}
+
+// findHeader reads lines of one header. A comma makes a list of a line (RFC 9110
+// section 5.3), as a space does; no credential contains either.
+func findHeader(lines []string, read func(string) (string, bool)) (credential string, n int) {
+	for _, line := range lines {
+		value, ok := read(line)
+		if !ok {
+			continue
+		}
+		credential, n = value, n+1
+		if strings.ContainsAny(value, ", \t") {
+			n++
+		}
+	}
+	return credential, n
+}
+
+// bearer reads the credentials of an Authorization header (RFC 6750 section
+// 2.1). Other schemes are somebody else's. What only looks like "Bearer" to a
+// lenient reader is taken for it, and will not be a valid token.
+func bearer(value string) (token string, ok bool) {
+	const scheme = "bearer"
+	if len(value) < len(scheme) || !strings.EqualFold(value[:len(scheme)], scheme) {
+		return "", false
+	}
+	rest := value[len(scheme):]
+	if rest != "" && isTokenByte(rest[0]) {
+		return "", false // BearerX is another scheme
+	}
+	return strings.Trim(rest, " \t"), true
+}
+
+// cookie returns the value of a cookie pair (RFC 6265 section 4.2.1) if it is s.
+func (s source) cookie(pair string) (value string, ok bool) {
+	name, value, _ := strings.Cut(strings.Trim(pair, " \t"), "=")
+	return value, name == s.name
+}
+
+// parameter returns the raw value of a query pair if its decoded name is s. A
+// value with percent-encoding is not decoded: no token needs it.
+func (s source) parameter(pair string) (value string, ok bool) {
+	name, value, _ := strings.Cut(pair, "=")
+	return value, name == s.name || decodedEqual(name, s.name)
+}
+
+// cutPair takes the first pair off a raw query. A semicolon separates too, where
+// the canonical check lets one pass: some backends read it so.
+func cutPair(raw string) (pair, rest string) {
+	at := strings.IndexAny(raw, "&;")
+	if at < 0 {
+		return raw, ""
+	}
+	return raw[:at], raw[at+1:]
+}
+
+// decodedEqual compares a percent-encoded name with a plain one, without
+// url.QueryUnescape, which allocates, and url.Query, which loses pairs.
+func decodedEqual(encoded, plain string) bool {
+	n := 0
+	for i := 0; i < len(encoded); i++ {
+		c := encoded[i]
+		switch {
+		case c == '+':
+			c = ' '
+		case c == '%' && i+2 < len(encoded):
+			high, low := unhex(encoded[i+1]), unhex(encoded[i+2])
+			if high > 15 || low > 15 {
+				return false
+			}
+			c = high<<4 | low
+			i += 2
+		}
+		if n == len(plain) || plain[n] != c {
+			return false
+		}
+		n++
+	}
+	return n == len(plain)
+}
+
+func unhex(c byte) byte {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0'
+	case 'a' <= c|0x20 && c|0x20 <= 'f':
+		return c | 0x20 - 'a' + 10
+	}
+	return 0xff
+}
+
+// strip takes the credential out of the header or the query, and nothing else.
+// It returns the query, which the caller has to put in place.
+func (s source) strip(h http.Header, rawQuery string) string {
+	switch s.kind {
+	case inAuthorization, inHeader:
+		delete(h, s.name)
+	case inCookie:
+		s.stripCookie(h)
+	case inQuery:
+		return s.stripQuery(rawQuery)
+	}
+	return rawQuery
+}
+
+func (s source) stripCookie(h http.Header) {
+	var kept []string
+	for _, line := range h["Cookie"] {
+		var rest strings.Builder
+		for pair := range strings.SplitSeq(line, ";") {
+			if _, ok := s.cookie(pair); ok {
+				continue
+			}
+			if rest.Len() > 0 {
+				rest.WriteByte(';')
+			} else {
+				pair = strings.TrimLeft(pair, " \t")
+			}
+			rest.WriteString(pair)
+		}
+		if rest.Len() > 0 {
+			kept = append(kept, rest.String())
+		}
+	}
+	if kept == nil {
+		delete(h, "Cookie")
+		return
+	}
+	h["Cookie"] = kept
+}
+
+// stripQuery removes the parameter with one separator and leaves every other
+// byte as it is.
+func (s source) stripQuery(raw string) string {
+	var kept strings.Builder
+	for start := 0; start < len(raw); {
+		pair, _ := cutPair(raw[start:])
+		end := start + len(pair)
+		if _, ok := s.parameter(pair); ok {
+			end = min(end+1, len(raw)) // the separator behind it goes too
+			start = end
+			continue
+		}
+		end = min(end+1, len(raw))
+		kept.WriteString(raw[start:end])
+		start = end
+	}
+	result := kept.String()
+	// If it was the last pair, the separator in front of it is left over.
+	if len(result) < len(raw) && !endsWithSeparator(raw) && endsWithSeparator(result) {
+		result = result[:len(result)-1]
+	}
+	return result
+}
+
+func endsWithSeparator(query string) bool {
+	return strings.HasSuffix(query, "&") || strings.HasSuffix(query, ";")
+}
+
+// isTokenByte reports whether c may be part of a header's name or of a scheme
+// (tchar, RFC 9110 section 5.6.2).
+func isTokenByte(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
+}
