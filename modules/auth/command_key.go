@@ -1,0 +1,194 @@
+package auth
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport-gateway/sallyport/modules/auth/apikey"
+	"github.com/sallyport-gateway/sallyport/modules/internal/command"
+)
+
+// defaultKeyFile is the key file of the reference configuration.
+const defaultKeyFile = "keys.json"
+
+// newKeyCommand is `caddy sallyport key`.
+func newKeyCommand() *cobra.Command {
+	cmd := command.Group(&cobra.Command{
+		Use:   "key",
+		Short: "Create, list and revoke API keys",
+		Long: `Create, list and revoke the API keys in the file of an api_key block.
+
+The file holds hashes of the keys, never keys. A running gateway rereads it
+within about a second; no reload is needed.`,
+	})
+	cmd.AddCommand(newKeyCreateCommand(), newKeyListCommand(), newKeyRevokeCommand())
+	return cmd
+}
+
+// keyView is a key for a program to read: the record without its hash.
+type keyView struct {
+	Key string `json:"key,omitempty"` // only when it was just created
+	apikey.Record
+	// Hash takes the place of the record's, which is of no use outside the file.
+	Hash string `json:"hash,omitempty"`
+}
+
+func newKeyCreateCommand() *cobra.Command {
+	var (
+		file, pepperFile, pepperEnv, expires, notBefore string
+		asJSON                                          bool
+		r                                               apikey.Record
+	)
+	cmd := &cobra.Command{
+		Use:   "create --owner NAME (--pepper-file FILE | --pepper-env NAME)",
+		Short: "Create an API key and print it, once",
+		Long: `Create an API key, add its hash to the key file, and print the key on stdout.
+
+This is the only time the key can be seen. The file is created if it does not
+exist, readable for you only; an existing one keeps its owner and group.`,
+		Example: `  caddy sallyport key create --owner acme --scope orders:read --expires 90d --pepper-file pepper`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var errs [4]error
+			now := time.Now()
+			r.Expires, errs[0] = parseMoment(expires, now)
+			r.NotBefore, errs[1] = parseMoment(notBefore, now)
+			errs[2] = listed("scope", r.Scopes)
+			var pepper string
+			pepper, errs[3] = resolveSecret(cmd, "pepper", pepperFile, pepperEnv)
+			if err := errors.Join(errs[:]...); err != nil {
+				return err
+			}
+			key, created, err := apikey.Create(file, []byte(pepper), r)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return writeJSON(cmd.OutOrStdout(), keyView{Key: key, Record: created})
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "Key %s of %s, %s. It is shown only now:\n", created.ID, created.Owner, expiry(created))
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), key)
+			return err
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&file, "file", defaultKeyFile, "the key file")
+	f.StringVar(&pepperFile, "pepper-file", "", "a file with the pepper, or - for stdin")
+	f.StringVar(&pepperEnv, "pepper-env", "", "the environment variable with the pepper")
+	f.StringVar(&r.ID, "id", "", "the key's id: lower-case letters and digits (default: a random one)")
+	f.StringVar(&r.Owner, "owner", "", "who the key is for: the principal's id (required)")
+	f.StringArrayVar(&r.Scopes, "scope", nil, "a scope of the key; repeat for more")
+	f.StringArrayVar(&r.Roles, "role", nil, "a role of the key; repeat for more")
+	f.StringVar(&r.Tier, "tier", "", "the class of service, for quotas")
+	f.StringArrayVar(&r.Allow, "allow", nil, "an address or prefix the key may be used from; repeat for more (default: any)")
+	f.StringVar(&expires, "expires", "", "when the key ends: a duration such as 90d or a moment (RFC 3339) (default: never)")
+	f.StringVar(&notBefore, "not-before", "", "when the key begins: a moment (RFC 3339) or a duration from now (default: now)")
+	f.BoolVar(&asJSON, "json", false, "print the key and its record as JSON")
+	return cmd
+}
+
+func expiry(r apikey.Record) string {
+	if r.Expires.IsZero() {
+		return "which never expires"
+	}
+	return "good until " + r.Expires.Format(time.RFC3339)
+}
+
+func newKeyListCommand() *cobra.Command {
+	var (
+		file   string
+		asJSON bool
+	)
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the API keys of a file",
+		Long:  "List the API keys of a file, without secrets and hashes.",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			records, err := apikey.List(file)
+			if err != nil {
+				return err
+			}
+			if !asJSON {
+				return writeTable(cmd.OutOrStdout(), records, time.Now())
+			}
+			views := make([]keyView, len(records))
+			for i, r := range records {
+				views[i].Record = r
+			}
+			return writeJSON(cmd.OutOrStdout(), map[string]any{"keys": views})
+		},
+	}
+	cmd.Flags().StringVar(&file, "file", defaultKeyFile, "the key file")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func writeTable(w io.Writer, records []apikey.Record, now time.Time) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "ID\tOWNER\tSTATUS\tTIER\tSCOPES\tROLES\tALLOW\tNOT BEFORE\tEXPIRES")
+	for _, r := range records {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.Owner, statusAt(r, now), cmp.Or(r.Tier, "-"),
+			joined(r.Scopes), joined(r.Roles), joined(r.Allow), moment(r.NotBefore), moment(r.Expires))
+	}
+	return t.Flush()
+}
+
+// statusAt says what a use of the key would run into.
+func statusAt(r apikey.Record, now time.Time) string {
+	switch {
+	case r.Status == apikey.Active && !r.Expires.IsZero() && !now.Before(r.Expires):
+		return "expired"
+	case r.Status == apikey.Active && now.Before(r.NotBefore):
+		return "not yet"
+	}
+	return string(r.Status)
+}
+
+func joined(list []string) string { return cmp.Or(strings.Join(list, ","), "-") }
+
+func moment(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+func newKeyRevokeCommand() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "revoke ID",
+		Short: "Revoke an API key",
+		Long: `Revoke the API key with this id: of sp_k7f3a_…, the id is k7f3a.
+
+A running gateway refuses it within about a second. The entry stays in the file,
+so that the id is not given out again.`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return errors.New("revoke takes one id")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			changed, err := apikey.Revoke(file, args[0])
+			if err != nil {
+				return err
+			}
+			if !changed {
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Key %s was revoked before.\n", args[0])
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Key %s is revoked.\n", args[0])
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&file, "file", defaultKeyFile, "the key file")
+	return cmd
+}
