@@ -7,9 +7,8 @@ import (
 )
 
 // fields are the CORS fields of one response that is not the answer to a
-// preflight. They are stamped on the header twice: early, so that every refusal
-// and error further in carries them, and when the header is sent, over what
-// handlers and the backend have added meanwhile.
+// preflight. They are stamped on the header when it is sent, over what handlers
+// and the backend have added.
 //
 // The slices that go into the header are backed by the fields themselves. They
 // are written anew each time, because whoever holds the header may edit them in
@@ -76,7 +75,7 @@ func (f *fields) varyOnOrigin(h http.Header) {
 // namesOrigin reports whether a line of Vary covers Origin.
 func namesOrigin(line string) bool {
 	for name := range strings.SplitSeq(line, ",") {
-		name = strings.Trim(name, " \t")
+		name = trimOWS(name)
 		if name == "*" || strings.EqualFold(name, "Origin") {
 			return true
 		}
@@ -85,9 +84,15 @@ func namesOrigin(line string) bool {
 }
 
 // varyOnPreflight is for caches that store answers to OPTIONS although RFC 9110
-// section 9.3.7 tells them not to.
-func varyOnPreflight(h http.Header) {
-	h["Vary"] = append(slices.Clip(h["Vary"]), "Origin, Access-Control-Request-Method, Access-Control-Request-Headers")
+// section 9.3.7 tells them not to. slot backs the line if it is the only one.
+func varyOnPreflight(h http.Header, slot *[1]string) {
+	const names = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
+	if lines := h["Vary"]; len(lines) > 0 {
+		h["Vary"] = append(slices.Clip(lines), names)
+		return
+	}
+	slot[0] = names
+	h["Vary"] = slot[:]
 }
 
 // removeFields removes every CORS field: two values of one of them are as good

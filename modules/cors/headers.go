@@ -63,7 +63,7 @@ func (s *nameSet) admits(lines []string) bool {
 		for more := true; more; {
 			var name string
 			name, line, more = strings.Cut(line, ",")
-			name = strings.Trim(name, " \t")
+			name = trimOWS(name)
 			if name != "" && !s.admitsName(name) {
 				return false
 			}
@@ -74,6 +74,9 @@ func (s *nameSet) admits(lines []string) bool {
 
 func (s *nameSet) admitsName(name string) bool {
 	if len(name) <= s.longest {
+		if _, ok := s.names[name]; ok { // in lower case, as from a browser
+			return true
+		}
 		var buf [maxName]byte
 		lower := appendLower(buf[:0], name)
 		if _, ok := s.names[string(lower)]; ok {
@@ -84,6 +87,18 @@ func (s *nameSet) admitsName(name string) bool {
 	// that carry no credentials, and Authorization is one. Browsers differ in
 	// whether they enforce it.
 	return s.any && isToken(name) && !strings.EqualFold(name, "authorization")
+}
+
+// trimOWS removes the optional white space around a list element (RFC 9110
+// section 5.6.3).
+func trimOWS(s string) string {
+	for s != "" && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
+	}
+	return s
 }
 
 func appendLower(dst []byte, s string) []byte {

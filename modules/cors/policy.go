@@ -74,11 +74,9 @@ func (p *Policy) Preflight(h http.Header) Verdict {
 // nothing is learned about the rest of the policy. The request's slices are not
 // handed on; what changes one header later must not change the other.
 func (p *Policy) Answer(response, request http.Header) {
-	var values struct{ origin, credentials, method, headers, maxAge [1]string }
-	v := &values
-
+	v := new(struct{ vary, origin, credentials, method, headers, maxAge [1]string }) // one allocation
 	removeFields(response)
-	varyOnPreflight(response)
+	varyOnPreflight(response, &v.vary)
 	v.origin[0] = p.AllowedOrigin(request)
 	response["Access-Control-Allow-Origin"] = v.origin[:]
 	if p.credentials {

@@ -27,6 +27,10 @@ type Request struct {
 	// Principal is who calls; nil before auth, and for anonymous callers.
 	Principal *principal.Principal
 
+	// CORS is what the cors guard that decides about the request keeps, for that
+	// package alone; nil before there is one.
+	CORS any
+
 	clientErr error
 }
 
