@@ -1,0 +1,350 @@
+package logtext
+
+// maxObjects bounds how many places of a text are tried as the beginning of a
+// JSON object. Console entries have one; the text around is scanned anyway.
+const maxObjects = 8
+
+// Frames of the walk's stack.
+const (
+	frameObject = 1 << iota
+	frameSecret // every scalar inside is masked
+)
+
+// scanEntry masks a whole entry: JSON as its structure says, and everything
+// else, such as the first half of zap's console format, as text.
+func (s *scan) scanEntry() {
+	s.findHits()
+	b := s.entry
+	if end, ok := s.walk(0); ok && (skipSpace(b, end) == len(b) || b[end-1] == '}') {
+		s.rest(end, len(b))
+		return
+	}
+	s.edits = s.edits[:0]
+	from := 0
+	for i, tries := 0, 0; i+1 < len(b) && tries < maxObjects; i++ {
+		if b[i] != '{' || b[i+1] != '"' || i > 0 && b[i-1] != '\t' && b[i-1] != ' ' && b[i-1] != '>' {
+			continue
+		}
+		tries++
+		mark := len(s.edits)
+		s.rest(from, i)
+		end, ok := s.walk(i)
+		if !ok {
+			s.edits = s.edits[:mark]
+			continue
+		}
+		from, i = end, end-1
+	}
+	s.rest(from, len(b))
+}
+
+// rest masks a part of the entry that is no JSON.
+func (s *scan) rest(from, to int) {
+	if from < to {
+		s.text(view{text: s.entry[from:to], base: from})
+	}
+}
+
+// findHits runs the detectors once over the entry as it stands, which is
+// faster than string by string. Strings with escapes are detected again, as
+// they read.
+func (s *scan) findHits() {
+	s.hits = s.hits[:0]
+	for from := 0; from < len(s.entry); {
+		m, ok := s.detectors.Next(s.entry, from)
+		if !ok {
+			return
+		}
+		s.hits = append(s.hits, edit{start: m.Start, end: m.End})
+		from = max(m.End, from+1)
+	}
+}
+
+// walk masks the JSON value at i and returns where it ends. It reports false,
+// with no edits, if there is no valid one.
+func (s *scan) walk(i int) (end int, ok bool) {
+	mark := len(s.edits)
+	s.hit = 0
+	if end, ok = s.value(i); !ok {
+		s.edits = s.edits[:mark]
+	}
+	return end, ok
+}
+
+// value is the walk. It is a loop with a stack of its own, because the depth of
+// an entry is up to whoever wrote it.
+func (s *scan) value(i int) (end int, ok bool) {
+	b := s.entry
+	s.stack = s.stack[:0]
+	secret := kind(0) // of the member's name in front of the value
+	masked := false   // all scalars here are
+	for {
+		i = skipSpace(b, i)
+		if i == len(b) {
+			return 0, false
+		}
+		switch b[i] {
+		case '{', '[':
+			frame := byte(0)
+			if masked || secret != 0 && !(b[i] == '{' && secret&notObject != 0) {
+				frame = frameSecret
+			}
+			masked = frame != 0
+			if b[i] == '{' {
+				frame |= frameObject
+			}
+			closing := b[i] + 2
+			s.stack = append(s.stack, frame)
+			i = skipSpace(b, i+1)
+			if i < len(b) && b[i] == closing {
+				break // to the end of an empty one, below
+			}
+			if secret = 0; frame&frameObject != 0 {
+				if i, secret, ok = s.member(i); !ok {
+					return 0, false
+				}
+			}
+			continue
+		case '"':
+			if i, ok = s.str(i+1, masked || secret != 0); !ok {
+				return 0, false
+			}
+		default:
+			n := literal(b[i:])
+			if n == 0 {
+				if n = number(b, i) - i; n <= 0 {
+					return 0, false
+				}
+				if masked || secret != 0 || s.isHit(i, i+n) {
+					s.edits = append(s.edits, edit{i, i + n, formString})
+				}
+			}
+			i += n
+		}
+		// Behind a value: go on with the next one of its container, or close
+		// as many containers as end here.
+		for {
+			if len(s.stack) == 0 {
+				return i, true
+			}
+			i = skipSpace(b, i)
+			if i == len(b) {
+				return 0, false
+			}
+			top := s.stack[len(s.stack)-1]
+			if b[i] == ',' {
+				secret = 0
+				if i++; top&frameObject != 0 {
+					if i, secret, ok = s.member(skipSpace(b, i)); !ok {
+						return 0, false
+					}
+				}
+				break
+			}
+			if b[i] != ']' && b[i] != '}' || (b[i] == '}') != (top&frameObject != 0) {
+				return 0, false
+			}
+			s.stack = s.stack[:len(s.stack)-1]
+			masked = len(s.stack) > 0 && s.stack[len(s.stack)-1]&frameSecret != 0
+			i++
+		}
+	}
+}
+
+// member reads the name at i and its colon. It returns where the value begins
+// and whether the name makes it a secret. The name itself is masked only where
+// it has something in it that is a secret under any name.
+func (s *scan) member(i int) (next int, secret kind, ok bool) {
+	b := s.entry
+	if i >= len(b) || b[i] != '"' {
+		return 0, 0, false
+	}
+	start := i + 1
+	end, found := s.skim(start)
+	if end < 0 {
+		return 0, 0, false
+	}
+	name, at := b, end
+	if found&skimEscape != 0 {
+		v, ok := s.unquoted.unquote(b, start, end)
+		if !ok {
+			return 0, 0, false
+		}
+		name, at = v.text, len(v.text)
+		start = 0
+	}
+	if s.names.mayEnd(name, at) {
+		k, _ := s.names.find(name, start, at)
+		if k&asMember != 0 {
+			secret = k
+		}
+	}
+	if found != 0 || s.isHit(i+1, end) {
+		if !s.content(i+1, end, found) {
+			return 0, 0, false
+		}
+	}
+	i = skipSpace(b, end+1)
+	if i == len(b) || b[i] != ':' {
+		return 0, 0, false
+	}
+	return i + 1, secret, true
+}
+
+// str masks the string whose first character is at i, all of it if it is
+// secret, and returns where it ends.
+func (s *scan) str(i int, secret bool) (next int, ok bool) {
+	end, found := s.skim(i)
+	switch {
+	case end < 0:
+		return 0, false
+	case secret:
+		if found&skimEscape != 0 {
+			if _, ok := s.unquoted.unquote(s.entry, i, end); !ok {
+				return 0, false
+			}
+		}
+		s.mask(view{text: s.entry[i:end], base: i}, 0, end-i, formMask)
+	case found != 0 || s.isHit(i, end):
+		if !s.content(i, end, found) {
+			return 0, false
+		}
+	}
+	return end + 1, true
+}
+
+// content masks what is secret in the string entry[start:end].
+func (s *scan) content(start, end int, found skim) bool {
+	v := view{text: s.entry[start:end], base: start}
+	if found&skimEscape != 0 {
+		var ok bool
+		if v, ok = s.unquoted.unquote(s.entry, start, end); !ok {
+			return false
+		}
+	}
+	s.text(v)
+	return true
+}
+
+// isHit reports whether a detector found something in entry[start:end], which
+// lies behind what it was asked before.
+func (s *scan) isHit(start, end int) bool {
+	for s.hit < len(s.hits) && s.hits[s.hit].end <= start {
+		s.hit++
+	}
+	return s.hit < len(s.hits) && s.hits[s.hit].start < end
+}
+
+// skim says what a first look at a string found.
+type skim uint8
+
+const (
+	skimEscape skim = 1 << iota // it has escapes, and reads differently
+	skimLook                    // something in it is worth a look
+)
+
+// skim returns where the string ends that begins at i, or -1 if it does not or
+// has a control character in it. It is the loop that an ordinary entry spends
+// its time in: one table lookup per character, and nothing is looked at twice
+// unless it may be secret.
+func (s *scan) skim(i int) (end int, found skim) {
+	b, start := s.entry, i
+	for ; i < len(b); i++ {
+		class := skimClass[b[i]]
+		if class == 0 {
+			continue
+		}
+		switch class {
+		case skimQuote:
+			return i, found
+		case skimBackslash:
+			found |= skimEscape
+			i++ // the next one is no quote; what it is, unquote checks
+		case skimControl:
+			return -1, 0
+		case skimSuspect:
+			found |= skimLook
+		case skimPair:
+			if found == 0 && s.names.mayEnd(b, i) {
+				if k, _ := s.names.find(b, start, i); k != 0 && (b[i] == '=' || k&asMember != 0) {
+					found = skimLook
+				}
+			}
+		case skimSpace:
+			if mayBeScheme(b, i) {
+				found |= skimLook
+			}
+		}
+	}
+	return -1, 0
+}
+
+const (
+	skimQuote = iota + 1
+	skimBackslash
+	skimControl
+	skimSuspect
+	skimPair
+	skimSpace
+)
+
+var skimClass = func() (t [256]uint8) {
+	for c := range byte(' ') {
+		t[c] = skimControl
+	}
+	for class, chars := range map[uint8]string{
+		skimQuote: `"`, skimBackslash: `\`, skimSuspect: "%@", skimPair: "=:", skimSpace: " +",
+	} {
+		for _, c := range []byte(chars) {
+			t[c] = class
+		}
+	}
+	return t
+}()
+
+func skipSpace(b []byte, i int) int {
+	for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == '\n' || b[i] == '\r') {
+		i++
+	}
+	return i
+}
+
+// literal returns the length of the true, false or null that b begins with, or 0.
+func literal(b []byte) int {
+	for _, word := range [...]string{"true", "false", "null"} {
+		if len(b) >= len(word) && string(b[:len(word)]) == word {
+			return len(word)
+		}
+	}
+	return 0
+}
+
+// number returns where the JSON number at i ends, or i if there is none.
+func number(b []byte, i int) int {
+	start := i
+	if i < len(b) && b[i] == '-' {
+		i++
+	}
+	first := i
+	for i < len(b) && isDigit(b[i]) {
+		i++
+	}
+	if i == first || b[first] == '0' && i > first+1 {
+		return start
+	}
+	if i+1 < len(b) && b[i] == '.' && isDigit(b[i+1]) {
+		for i++; i < len(b) && isDigit(b[i]); i++ {
+		}
+	}
+	if i+1 < len(b) && b[i]|0x20 == 'e' {
+		j := i + 1
+		if j+1 < len(b) && (b[j] == '+' || b[j] == '-') {
+			j++
+		}
+		if isDigit(b[j]) {
+			for i = j; i < len(b) && isDigit(b[i]); i++ {
+			}
+		}
+	}
+	return i
+}
