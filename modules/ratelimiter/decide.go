@@ -15,6 +15,7 @@ type charge struct {
 	// admitted: see limit.
 	used int64
 
+	now     int64
 	shard   *shard
 	cell    *int64
 	present bool
@@ -51,7 +52,7 @@ func decide(clock func() int64, charges []charge) bool {
 	for i := range charges {
 		c := &charges[i]
 		if admitted {
-			c.debit(now, clock)
+			c.debit(clock)
 		}
 		c.shard.mu.Unlock()
 	}
@@ -60,13 +61,13 @@ func decide(clock func() int64, charges []charge) bool {
 
 // check finds the key's TAT and whether it admits a request.
 func (c *charge) check(now int64, clock func() int64) {
+	c.now = now
 	c.cell, c.present = c.shard.find(c.hash)
-	c.used = 0
-	if c.cell != nil {
-		c.used = max(0, *c.cell-now)
+	if c.cell != nil && *c.cell > now+c.limit.window {
+		c.shorten(clock())
 	}
-	if c.used > c.limit.window {
-		c.used = c.shorten(clock()) - now
+	if c.cell != nil {
+		c.used = max(0, *c.cell-c.now)
 	}
 	c.refused = c.limit.wait(c.used) > 0
 }
@@ -76,17 +77,17 @@ func (c *charge) check(now int64, clock func() int64) {
 // reload: then the bucket counts as empty, instead of staying shut for what
 // may have been a day. That must not be decided by an old clock, which would
 // give away what has been used since.
-func (c *charge) shorten(fresh int64) int64 {
+func (c *charge) shorten(fresh int64) {
+	c.now = fresh
 	*c.cell = min(*c.cell, fresh+c.limit.window)
-	return *c.cell
 }
 
 // debit takes one request out of the key's bucket.
-func (c *charge) debit(now int64, clock func() int64) {
+func (c *charge) debit(clock func() int64) {
 	c.used += c.limit.interval
 	if c.present {
-		*c.cell = now + c.used
+		*c.cell = c.now + c.used
 		return
 	}
-	c.full = c.shard.insert(c.hash, now+c.used, now, c.limit, clock)
+	c.full = c.shard.insert(c.hash, c.now+c.used, c.now, c.limit, clock)
 }
