@@ -19,6 +19,8 @@ const (
 	defaultScopesClaim  = "scope"
 	defaultAPIKeyHeader = "X-Api-Key"
 	maxLeeway           = 5 * time.Minute
+	// maxName is the longest name of a header, cookie or parameter.
+	maxName = 64
 )
 
 // Alternative is one way to authenticate. Exactly one of its fields is set.
@@ -314,8 +316,8 @@ func checkKeyHeader(name string) error {
 
 // checkTokenName accepts names that need no encoding where they occur.
 func checkTokenName(name string) error {
-	if name == "" || len(name) > maxHeaderName {
-		return fmt.Errorf("a name has 1 to %d characters", maxHeaderName)
+	if name == "" || len(name) > maxName {
+		return fmt.Errorf("a name has 1 to %d characters", maxName)
 	}
 	for i := range len(name) {
 		c := name[i]
@@ -329,7 +331,7 @@ func checkTokenName(name string) error {
 // checkIdentityHeader accepts a name, or the beginning of one with '*' behind it.
 func checkIdentityHeader(name string) error {
 	name, prefix := strings.CutSuffix(name, "*")
-	if prefix && len(name) < 2 {
+	if prefix && len(name) < bucketLetters {
 		return errors.New("would remove headers that are no identity")
 	}
 	return checkTokenName(name)

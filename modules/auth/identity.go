@@ -6,9 +6,6 @@ import (
 	"strings"
 )
 
-// maxHeaderName is the longest name of an identity header.
-const maxHeaderName = 64
-
 // defaultIdentityHeaders are the headers in which gateways, proxies and balancers
 // tell backends who calls, by who writes them. A client that writes one itself
 // must not be believed. '*' at the end stands for any continuation.
@@ -41,45 +38,39 @@ var notIdentity = []string{"x-user-agent", "x-auth-token"}
 // without regard to case and with '_' and '.' equal to '-', because CGI, PHP and
 // their relatives make X-User, X_User and X.User one variable.
 type identityHeaders struct {
-	patterns []headerPattern // sorted by name; none continues another
-	initial  [256]bool       // the first letters of the patterns
-	keep     []string        // folded names that are none
-	sources  []string        // canonical names of the headers that credentials are read from
+	buckets [256][]headerPattern // by the hash of their first letters
+	keep    []headerPattern
+	sources []string // canonical names of the headers that credentials are read from
 }
 
+// headerPattern is a name in folded form, or the beginning of names.
 type headerPattern struct {
-	name   string // folded
+	name   string
 	prefix bool
 }
 
-// newIdentityHeaders compiles the default names, more, and the aliases of the
+// newIdentityHeaders compiles the built-in names, more, and the aliases of the
 // sources of credentials, whose own spelling is kept.
 func newIdentityHeaders(more, sources []string) *identityHeaders {
-	i := &identityHeaders{keep: notIdentity, sources: sources}
-	var all []headerPattern
+	i := &identityHeaders{sources: sources}
 	for _, name := range slices.Concat(defaultIdentityHeaders, more, sources) {
-		name, prefix := strings.CutSuffix(name, "*")
-		var buf [maxHeaderName]byte
-		all = append(all, headerPattern{string(foldHeader(&buf, name)), prefix})
+		p := newHeaderPattern(name)
+		b := bucketOf(p.name)
+		i.buckets[b] = append(i.buckets[b], p)
 	}
-	// A prefix comes in front of what continues it, and of the same exact name.
-	slices.SortFunc(all, func(a, b headerPattern) int {
-		if a.name == b.name && a.prefix {
-			return -1
-		}
-		return strings.Compare(a.name, b.name)
-	})
-	for _, p := range all {
-		i.initial[p.name[0]] = true
-		if n := len(i.patterns); n > 0 {
-			last := i.patterns[n-1]
-			if last.name == p.name || last.prefix && strings.HasPrefix(p.name, last.name) {
-				continue
-			}
-		}
-		i.patterns = append(i.patterns, p)
+	for _, name := range notIdentity {
+		i.keep = append(i.keep, newHeaderPattern(name))
 	}
 	return i
+}
+
+func newHeaderPattern(name string) headerPattern {
+	name, prefix := strings.CutSuffix(name, "*")
+	folded := make([]byte, len(name))
+	for i := range len(name) {
+		folded[i] = foldByte[name[i]]
+	}
+	return headerPattern{string(folded), prefix}
 }
 
 // strip removes every identity header from h.
@@ -93,52 +84,49 @@ func (i *identityHeaders) strip(h http.Header) {
 
 // carries reports whether the header called name is one of them.
 func (i *identityHeaders) carries(name string) bool {
-	if name == "" || !i.initial[lower(name[0])] {
-		return false
-	}
-	var buf [maxHeaderName]byte
-	folded := foldHeader(&buf, name)
-	// Of sorted patterns none of which continues another, only the last one that
-	// is not greater can fit.
-	low, high := 0, len(i.patterns)
-	for low < high {
-		if middle := (low + high) / 2; i.patterns[middle].name <= string(folded) {
-			low = middle + 1
-		} else {
-			high = middle
+	for _, p := range i.buckets[bucketOf(name)] {
+		if p.matches(name) {
+			return !slices.Contains(i.sources, name) &&
+				!slices.ContainsFunc(i.keep, func(k headerPattern) bool { return k.matches(name) })
 		}
 	}
-	if low == 0 {
-		return false
-	}
-	p := i.patterns[low-1]
-	switch {
-	case len(folded) < len(p.name) || string(folded[:len(p.name)]) != p.name:
-		return false
-	case !p.prefix && len(name) != len(p.name):
-		return false
-	}
-	return !slices.Contains(i.sources, name) && !slices.Contains(i.keep, string(folded))
+	return false
 }
 
-// foldHeader writes the form in which names are compared to buf: the first
-// maxHeaderName bytes, which are more than any pattern has.
-func foldHeader(buf *[maxHeaderName]byte, name string) []byte {
-	n := min(len(name), len(buf))
-	for i := range n {
-		switch c := name[i]; c {
-		case '_', '.':
-			buf[i] = '-'
-		default:
-			buf[i] = lower(c)
+func (p headerPattern) matches(name string) bool {
+	if len(name) < len(p.name) || len(name) > len(p.name) && !p.prefix {
+		return false
+	}
+	for i := range len(p.name) {
+		if foldByte[name[i]] != p.name[i] {
+			return false
 		}
 	}
-	return buf[:n]
+	return true
 }
 
-func lower(c byte) byte {
-	if 'A' <= c && c <= 'Z' {
-		return c + 'a' - 'A'
+// bucketLetters is how many letters of a name choose its bucket; a pattern with
+// '*' has at least as many.
+const bucketLetters = 3
+
+func bucketOf(name string) (hash byte) {
+	for i := range min(len(name), bucketLetters) {
+		hash = hash*31 + foldByte[name[i]]
 	}
-	return c
+	return hash
 }
+
+// foldByte maps bytes to the form in which names are compared.
+var foldByte = func() (table [256]byte) {
+	for i := range table {
+		c := byte(i)
+		switch {
+		case c == '_' || c == '.':
+			c = '-'
+		case 'A' <= c && c <= 'Z':
+			c += 'a' - 'A'
+		}
+		table[i] = c
+	}
+	return table
+}()
