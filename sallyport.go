@@ -9,6 +9,9 @@ package sallyport
 import (
 	_ "github.com/sallyport-gateway/sallyport/modules/allowlist"
 	_ "github.com/sallyport-gateway/sallyport/modules/app"
+	_ "github.com/sallyport-gateway/sallyport/modules/auth"
+	_ "github.com/sallyport-gateway/sallyport/modules/cors"
 	_ "github.com/sallyport-gateway/sallyport/modules/health"
 	_ "github.com/sallyport-gateway/sallyport/modules/problem"
+	_ "github.com/sallyport-gateway/sallyport/modules/ratelimiter"
 )

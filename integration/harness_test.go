@@ -156,14 +156,14 @@ func startHAProxy(t *testing.T, config, addr string) {
 	})
 }
 
-// clientFrom is a client whose address is ip, one of the loopback network, and
-// which takes any certificate.
+// clientFrom is a client whose address is ip, one of the loopback network. It asks
+// TLS servers for the site of these tests and takes any certificate.
 func clientFrom(t *testing.T, ip string) *http.Client {
 	t.Helper()
 	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}
 	transport := &http.Transport{
 		DialContext:        dialer.DialContext,
-		TLSClientConfig:    &tls.Config{InsecureSkipVerify: true},
+		TLSClientConfig:    &tls.Config{ServerName: site, InsecureSkipVerify: true},
 		DisableCompression: true,
 	}
 	t.Cleanup(transport.CloseIdleConnections)
