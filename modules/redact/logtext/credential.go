@@ -99,7 +99,7 @@ func (s *scan) scheme(v view, i int) int {
 	}
 	end := start + credential(t[start:])
 	s.mask(v, start, end, formMask)
-	return end
+	return goOn(t, i+1, end)
 }
 
 // credential returns the length of the credential that b begins with.

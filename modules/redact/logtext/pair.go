@@ -34,6 +34,15 @@ func (s *scan) pair(v view, i int, w *word) int {
 		return next
 	}
 	s.mask(v, from, to, f)
+	return goOn(t, next, to)
+}
+
+// goOn returns where the look goes on behind what it masked: at to, or at the
+// separator in front of it, because "pass: token: S" names a token as well.
+func goOn(t []byte, next, to int) int {
+	if to > next && (t[to-1] == ':' || t[to-1] == '=') {
+		return to - 1
+	}
 	return max(to, next)
 }
 
@@ -53,7 +62,7 @@ func inAuthority(t []byte, i int, w *word) bool {
 			break
 		}
 	}
-	return allDigits(rest)
+	return len(rest) > 0 && allDigits(rest)
 }
 
 // urlValue returns where a parameter's value ends in a URL. In a query that is
@@ -89,6 +98,9 @@ func valueStart(t []byte, i int) int {
 // textValue returns the value that begins at start in free text, without its
 // quotes, and what to write for it.
 func textValue(t []byte, start int, k kind, colon, quoted bool, w *word) (from, to int, f form) {
+	if colon && !quoted && k&wholeLine != 0 && t[start-1] <= ' ' { // a header as HTTP writes it
+		return start, lineEnd(t, start), formMask
+	}
 	if n, level, ok := openQuote(t, start); ok {
 		from = start + n
 		return from, closeQuote(t, from, t[from-1], level), formMask
@@ -104,13 +116,16 @@ func textValue(t []byte, start int, k kind, colon, quoted bool, w *word) (from, 
 		}
 	}
 	if colon && k&wholeLine != 0 {
-		to = len(t)
-		if n := bytes.IndexAny(t[start:], "\r\n"); n >= 0 {
-			to = start + n
-		}
-		return start, to, formMask
+		return start, lineEnd(t, start), formMask
 	}
 	return start, wordValue(t, start, w), formMask
+}
+
+func lineEnd(t []byte, i int) int {
+	if n := bytes.IndexAny(t[i:], "\r\n"); n >= 0 {
+		return i + n
+	}
+	return len(t)
 }
 
 // notValue reports whether what stands behind name= is none after all: "code ==

@@ -93,13 +93,11 @@ func (s *scan) look(v view, url bool) (escapes bool) {
 		case textSpace:
 			if end := s.scheme(v, i); end > i {
 				i = end - 1
-			} else if t[i] != '+' && !url {
-				w = newWord(t, i+1, url)
+			} else if t[i] != '+' {
+				w.end(t, i)
 			}
 		case textQuote:
-			if !url {
-				w = newWord(t, i+1, url)
-			}
+			w.end(t, i)
 		case textEscape:
 			escapes = true
 		case textSlash:
@@ -119,6 +117,16 @@ func (s *scan) look(v view, url bool) (escapes bool) {
 		}
 	}
 	return escapes
+}
+
+// end begins a new word behind the space or quote at i. In a URL, where that
+// was an escape, only its authority ends.
+func (w *word) end(t []byte, i int) {
+	if w.url {
+		w.endHost(i)
+		return
+	}
+	*w = newWord(t, i+1, false)
 }
 
 // endHost notes that the authority ends at i, if the look is in one.
