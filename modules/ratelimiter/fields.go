@@ -1,6 +1,9 @@
 package ratelimiter
 
-import "strconv"
+import (
+	"strconv"
+	"sync/atomic"
+)
 
 // The fields of draft-ietf-httpapi-ratelimit-headers-11, in the form of the keys
 // of an http.Header. Both are Lists of Strings with Parameters (RFC 9651).
@@ -45,13 +48,26 @@ func effectiveWindow(l *limit, remaining, used int64) int64 {
 	return wholeSeconds(remaining * l.interval)
 }
 
-// join adds the Items of one list to those of another.
-func join(list, items string) string {
-	if list == "" {
-		return items
+// policyList is the RateLimit-Policy items of a guard. It is safe for concurrent
+// use once items is set.
+type policyList struct {
+	items string
+	last  atomic.Pointer[joined]
+}
+
+// joined is a list behind that of a guard further out.
+type joined struct{ outer, list string }
+
+// after returns the list behind that of the guards further out, which are the
+// same for almost all requests.
+func (p *policyList) after(outer string) string {
+	if outer == "" {
+		return p.items
 	}
-	if items == "" {
-		return list
+	last := p.last.Load()
+	if last == nil || last.outer != outer {
+		last = &joined{outer, outer + ", " + p.items}
+		p.last.Store(last)
 	}
-	return list + ", " + items
+	return last.list
 }

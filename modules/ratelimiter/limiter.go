@@ -36,7 +36,7 @@ var full = prometheus.NewCounterVec(prometheus.CounterOpts{
 // provisioned.
 type limiter struct {
 	zones  []zone // in ascending order of their tables' id, which decide needs
-	policy string // the RateLimit-Policy items of all zones
+	policy policyList
 	reason *decision.Reason
 	clock  func() int64
 	leases []*lease.Lease[*table]
@@ -87,7 +87,7 @@ func (l *limiter) provision(ctx caddy.Context, g *guard.Guard, guardName string,
 		})
 		policies = append(policies, policyItem(name, &limits[i]))
 	}
-	l.policy = strings.Join(policies, ", ")
+	l.policy.items = strings.Join(policies, ", ")
 	slices.SortFunc(l.zones, func(a, b zone) int { return cmp.Compare(a.table.id, b.table.id) })
 	return errors.Join(errs...)
 }
@@ -135,16 +135,30 @@ func (l *limiter) serve(g *guard.Guard, w http.ResponseWriter, r *http.Request, 
 	if g.DryRun() {
 		return next.ServeHTTP(w, r)
 	}
+	return l.advertise(w, r, next, charges)
+}
+
+// advertise passes r on, with the items of all zones in its response.
+func (l *limiter) advertise(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, charges []charge) error {
+	claimant, first := claim(w)
 	var list [256]byte
-	limits := list[:0]
+	limits := append(list[:0], claimant.limit[0]...)
 	for i := range charges {
 		limits = appendLimitItem(limits, l.zones[i].item, charges[i].limit, charges[i].used)
 	}
-	return advertise(w, r, next, l.policy, string(limits))
+	claimant.set(l.policy.after(claimant.policy[0]), string(limits))
+	if first {
+		return claimant.serve(r, next)
+	}
+	return next.ServeHTTP(w, r)
 }
 
 // advertiseRefusal says which zones refuse, and when to come back: not before
 // the last of them admits a request.
+//
+// The limits of zones that admit, also those of a guard further out, are left
+// out: Retry-After must not come before the end of an effective window (section
+// 6), and the ends of those mean nothing here.
 func (l *limiter) advertiseRefusal(w http.ResponseWriter, charges []charge) {
 	var limits []byte
 	var wait int64
@@ -154,7 +168,8 @@ func (l *limiter) advertiseRefusal(w http.ResponseWriter, charges []charge) {
 			wait = max(wait, c.limit.wait(c.used))
 		}
 	}
-	advertiseRefusal(w, l.policy, string(limits))
+	claimant, _ := claim(w)
+	claimant.set(l.policy.after(claimant.policy[0]), string(limits))
 	w.Header()["Retry-After"] = []string{strconv.FormatInt(wholeSeconds(wait), 10)}
 }
 

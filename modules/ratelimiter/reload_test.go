@@ -119,7 +119,8 @@ func TestAReloadChangesTheRateAndKeepsTheBuckets(t *testing.T) {
 func TestStoppingFreesTheBuckets(t *testing.T) {
 	name := nameOf(t)
 	g := gatetest.Run(t, site(limited(name, "client_ip")))
-	if resp := get(t, g); resp.Status != 200 {
+	// Stopping waits for connections that are kept.
+	if resp := get(t, g, "Connection", "close"); resp.Status != 200 {
 		t.Fatalf("got %d", resp.Status)
 	}
 	if err := caddy.Stop(); err != nil {

@@ -38,31 +38,22 @@ func claimed(w http.ResponseWriter) *responseWriter {
 	return nil
 }
 
-// advertise passes r on, with items added to the fields of its response.
-func advertise(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, policy, limit string) error {
+// claim returns the responseWriter of w, and whether it is a new one.
+func claim(w http.ResponseWriter) (claimant *responseWriter, first bool) {
 	if outer := claimed(w); outer != nil {
-		outer.set(join(outer.policy[0], policy), join(outer.limit[0], limit))
-		return next.ServeHTTP(w, r)
+		return outer, false
 	}
-	own := &responseWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}}
-	own.set(policy, limit)
-	err := next.ServeHTTP(own, r)
-	// Handlers that write nothing, or end in an error, may have set fields too.
-	if !own.sent {
-		own.stamp()
-	}
-	return err
+	return &responseWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}}, true
 }
 
-// advertiseRefusal sets the fields of a refusal. The limits are those that are
-// used up, and only those: Retry-After must not come before the end of an
-// effective window (section 6), and the ends of others mean nothing here.
-func advertiseRefusal(w http.ResponseWriter, policy, limit string) {
-	outer := claimed(w)
-	if outer == nil {
-		outer = &responseWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}}
+// serve passes r on, behind the guard that put w in place.
+func (w *responseWriter) serve(r *http.Request, next caddyhttp.Handler) error {
+	err := next.ServeHTTP(w, r)
+	// Handlers that write nothing, or end in an error, may have set fields too.
+	if !w.sent {
+		w.stamp()
 	}
-	outer.set(join(outer.policy[0], policy), limit)
+	return err
 }
 
 func (w *responseWriter) set(policy, limit string) {
