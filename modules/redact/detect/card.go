@@ -167,7 +167,7 @@ func card(b []byte, from, p int, final bool) (m Match, v verdict) {
 
 // cardAt decides the number that begins at b[start:], with a group of digits.
 func cardAt(b []byte, start int, final bool) (end int, v verdict) {
-	if !cardMayStart(b, start) {
+	if b[start] < '2' || !cardMayStart(b, start) {
 		return 0, no
 	}
 	n := digit.run(b, start, maxCard+1)

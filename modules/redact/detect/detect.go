@@ -3,6 +3,7 @@ package detect
 import (
 	"errors"
 	"fmt"
+	"math/bits"
 	"slices"
 )
 
@@ -61,6 +62,8 @@ const (
 type Set struct {
 	pairs   *[1 << 16]uint8 // nil in the zero value
 	buckets [buckets][]anchor
+	frames  *[buckets]frame
+	entries entries
 	cards   bool
 	emails  bool
 	tails   [][]string // the prefixes of which a part may end in a piece
@@ -71,7 +74,7 @@ type Set struct {
 // Compile prepares the named detectors. Unknown and repeated names are errors,
 // all reported together; so is an empty choice.
 func Compile(names ...string) (*Set, error) {
-	s := &Set{pairs: new([1 << 16]uint8)}
+	s := &Set{pairs: new([1 << 16]uint8), frames: new([buckets]frame), entries: make(entries)}
 	var errs []error
 	if len(names) == 0 {
 		errs = append(errs, errors.New("no detector named"))
@@ -103,6 +106,7 @@ func Compile(names ...string) (*Set, error) {
 	if seen[CloudKeys] {
 		s.addCloudKeys()
 	}
+	s.fill()
 	return s, nil
 }
 
@@ -128,13 +132,14 @@ func (s *Set) Scan(b []byte, from int, final bool) (m Match, hold int, status St
 		return Match{}, len(b), None
 	}
 	i, run := from, uint8(0)
+	number := from // no card begins in front of it
 	for i < len(b) {
 		var w window
 		i, w = s.seek(b, i, run)
 		if i >= len(b) {
 			break
 		}
-		m, resume, v := s.judge(b, from, i, w, final)
+		m, v := s.judge(b, from, &number, i, w, final)
 		switch v {
 		case yes:
 			if s.emails && m.Detector != Email && m.more == nil {
@@ -151,8 +156,8 @@ func (s *Set) Scan(b []byte, from int, final bool) (m Match, hold int, status St
 		case more:
 			return Match{}, s.tail(b, from, m.Start), None
 		}
-		if resume > i+8 {
-			i, run = resume, 0
+		if number > i+8 {
+			i, run = number, 0
 		} else {
 			i, run = i+8, w.run
 		}
@@ -164,35 +169,34 @@ func (s *Set) Scan(b []byte, from int, final bool) (m Match, hold int, status St
 }
 
 // judge decides the candidates of the eight bytes at b[i:] in which seek
-// stopped, from left to right. Without a match, it says where to go on if that
-// is further than the next eight bytes.
-func (s *Set) judge(b []byte, from, i int, w window, final bool) (m Match, resume int, v verdict) {
+// stopped, from left to right. It moves number behind the digits it dealt with.
+func (s *Set) judge(b []byte, from int, number *int, i int, w window, final bool) (m Match, v verdict) {
 	if w.digits >= 0 {
 		// A run of digits in front comes before the words behind it.
-		m, v = card(b, from, w.digits, final)
+		m, v = card(b, *number, w.digits, final)
 		s.count(m.End - w.digits)
 		if v != no {
-			return m, 0, v
+			return m, v
 		}
-		resume = m.End
+		*number = m.End
 	}
-	for k, id := range w.ids {
-		if id &= idMask; id == 0 {
-			continue
-		}
+	for rest := w.ids; rest != 0; {
+		k := bits.TrailingZeros32(rest) &^ 7
+		id := uint8(rest >> k)
+		rest &^= 0xff << k
 		for _, a := range s.buckets[id] {
-			start := i + 2*k - a.offset
+			start := i + k/4 - a.offset
 			if start < from || len(b)-start < len(a.prefix) || !fits(a.prefix, b[start:]) {
 				continue
 			}
 			m, v = a.judge(b, from, start, final)
 			s.count(m.End - start)
 			if v != no {
-				return m, 0, v
+				return m, v
 			}
 		}
 	}
-	return m, resume, no
+	return m, no
 }
 
 // tail returns where the undecided end of b begins, given that it does not

@@ -25,14 +25,25 @@ func withText(c *class) *class {
 
 func (s *Set) addEmails() {
 	s.emails = true
-	for c := range 256 {
-		s.pairs[pairOf('@', byte(c))] |= idEmail
-		s.pairs[pairOf(byte(c), '@')] |= idEmail
-	}
 	s.buckets[idEmail] = []anchor{
 		{literal("@"), 0, emailAt},
-		{[]string{"@"}, -1, emailAt},
+		{literal("@"), -1, emailAt},
 	}
+	for c := range 256 {
+		if domain[c] {
+			s.pairs[pairOf('@', byte(c))] |= idEmail
+		}
+		if local[c] {
+			s.pairs[pairOf(byte(c), '@')] |= idEmail
+		}
+	}
+	// Beside either pair stands what the other one has.
+	f := &s.frames[idEmail]
+	for c := range f.before {
+		f.before[c] = true
+		f.after[c] = domain[c]
+	}
+	s.pairs[pairOf('@', '@')] = 0
 }
 
 // emailAt decides the address around the '@' at b[at].
@@ -139,8 +150,12 @@ func (s *Set) widen(b []byte, from int, m Match, final bool) (Match, verdict) {
 
 // emailTail returns where the end of b begins that may be a local part.
 func emailTail(b []byte, from int) int {
-	i := len(b)
-	for i > from && len(b)-i < maxLocal && local[b[i-1]] {
+	end := len(b)
+	if end > from && b[end-1] == '@' {
+		end--
+	}
+	i := end
+	for i > from && end-i < maxLocal && local[b[i-1]] {
 		i--
 	}
 	return i

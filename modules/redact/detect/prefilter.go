@@ -1,8 +1,13 @@
 package detect
 
 import (
+	"cmp"
 	"encoding/binary"
+	"fmt"
+	"maps"
+	"math/bits"
 	"slices"
+	"strings"
 )
 
 // The prefilter is a table of byte pairs that is read at every other byte. A
@@ -13,6 +18,7 @@ const (
 	buckets   = 128
 	idMask    = buckets - 1 // an entry's bucket; 0 is none
 	idEmail   = buckets - 1
+	shared    = 64   // of the buckets take more than one list of anchors if need be
 	digitPair = 0x80 // two digits, or a digit beside a separator
 )
 
@@ -53,6 +59,29 @@ func contains(set string, c byte) bool {
 	return false
 }
 
+// frame is what may stand around the pairs of a bucket.
+type frame struct {
+	before, after class
+}
+
+func (f *frame) admit(a anchor) {
+	f.before.addAll(a.prefix, a.offset-1)
+	f.after.addAll(a.prefix, a.offset+2)
+}
+
+// addAll adds what may stand at i of a prefix: anything, beyond its ends.
+func (c *class) addAll(prefix []string, i int) {
+	if i < 0 || i >= len(prefix) {
+		for i := range c {
+			c[i] = true
+		}
+		return
+	}
+	for j := range prefix[i] {
+		c[prefix[i][j]] = true
+	}
+}
+
 // literal spells a prefix of which every byte is given.
 func literal(s string) []string {
 	prefix := make([]string, len(s))
@@ -62,13 +91,16 @@ func literal(s string) []string {
 	return prefix
 }
 
+// entries collects anchors by pair while a Set is compiled.
+type entries map[uint16][]anchor
+
 // add enters a prefix of at least three bytes by its two rarest neighbouring
 // pairs.
 func (s *Set) add(prefix []string, judge func([]byte, int, int, bool) (Match, verdict)) {
 	s.tails = append(s.tails, prefix)
 	best, cost := 0, 0
 	for k := range len(prefix) - 2 {
-		c := frequency(prefix[k])*frequency(prefix[k+1]) + frequency(prefix[k+1])*frequency(prefix[k+2])
+		c := frequency(prefix[k], prefix[k+1]) + frequency(prefix[k+1], prefix[k+2])
 		if k == 0 || c < cost {
 			best, cost = k, c
 		}
@@ -76,46 +108,81 @@ func (s *Set) add(prefix []string, judge func([]byte, int, int, bool) (Match, ve
 	for k := best; k < best+2; k++ {
 		for i := range prefix[k] {
 			for j := range prefix[k+1] {
-				s.enter(prefix[k][i], prefix[k+1][j], anchor{prefix, k, judge})
+				pair := pairOf(prefix[k][i], prefix[k+1][j])
+				s.entries[pair] = append(s.entries[pair], anchor{prefix, k, judge})
 			}
 		}
 	}
 }
 
-func (s *Set) enter(first, second byte, a anchor) {
-	pair := &s.pairs[pairOf(first, second)]
-	id := *pair & idMask
-	if id == 0 {
-		// Pairs that share a bucket only cost a comparison.
-		id = 1 + uint8((uint(first)*31+uint(second))%(idEmail-1))
-		*pair |= id
+// fill makes buckets of the entries. Pairs with the same anchors share one. If
+// there are too many for that, the rarest pairs share some.
+func (s *Set) fill() {
+	type group struct {
+		pairs   []uint16
+		anchors []anchor
+		cost    int
 	}
-	have := slices.ContainsFunc(s.buckets[id], func(b anchor) bool {
-		return b.offset == a.offset && slices.Equal(b.prefix, a.prefix)
+	groups := make(map[string]*group)
+	for pair, anchors := range s.entries {
+		key := ""
+		for _, a := range anchors {
+			key += fmt.Sprintf("%q %d ", a.prefix, a.offset)
+		}
+		g := groups[key]
+		if g == nil {
+			g = &group{anchors: anchors}
+			groups[key] = g
+		}
+		g.pairs = append(g.pairs, pair)
+		g.cost += frequency(string([]byte{byte(pair)}), string([]byte{byte(pair >> 8)}))
+	}
+	sorted := slices.SortedFunc(maps.Values(groups), func(a, b *group) int {
+		return cmp.Or(cmp.Compare(b.cost, a.cost), cmp.Compare(slices.Min(a.pairs), slices.Min(b.pairs)))
 	})
-	if !have {
-		s.buckets[id] = append(s.buckets[id], a)
+	for i, g := range sorted {
+		id := uint8(i + 1)
+		if over := i + 1 - (idEmail - 1); over > 0 {
+			id = uint8(idEmail - 1 - over%shared)
+		}
+		for _, pair := range g.pairs {
+			s.pairs[pair] |= id
+		}
+		for _, a := range g.anchors {
+			s.buckets[id] = append(s.buckets[id], a)
+			s.frames[id].admit(a)
+		}
 	}
+	s.entries = nil
 }
 
 func pairOf(first, second byte) uint16 { return uint16(first) | uint16(second)<<8 }
 
-// frequency estimates how often one of the bytes stands in JSON and prose, in
-// thousandths.
-func frequency(set string) int {
+// commonPairs are the most frequent pairs in JSON and English prose about
+// software, most frequent first.
+const commonPairs = "er in th re on es te st at en co ar or le ti an nt et it he ng ou ge ta me " +
+	"se ce al om io -- li de ed am nd pe is ur to ri lo ic id ll ra so tr ns ro " +
+	"ss tt la pr mp na ec ma us rg si go nc ca po ht rc tp ve // gi ol ne ct .c " +
+	"ac yp il ea od 00 ty as /g ue ps ha ub ut rt ad ul ie ch m/ os ho :/ el ag " +
+	"rs fi un b. hu ex fo va be pa oc hi pl s. s/ ts di e. lu em ke ot ry da wi " +
+	"og ck cl op oo sp /c pt bl ey sh of im do ap au ig vi t. ai ly if Th ls dd " +
+	"ef su ow tu /s ni ci t/ rr sa fa Po /p ia ab gl no ld mo mi pu fu 10 ru Co " +
+	"rv 13 ev Na ep 1. eg ee xt cy qu pp 99 ip ba 20 .g cr Re yo ds up g. d. 01 " +
+	"gr ms lt eq bu fe Se e_ ud cc by rm 11 ov 12 r. ib um fl Pr 16 iv rk Cl De " +
+	"n. kl ui v1 15 26 wh Ge ew ff 14 Ma Ke rn gs rd ay fr wa 19 n_ md we ys _n " +
+	"e/ Go _c _s _t d_"
+
+// frequency estimates how often one of the bytes of each set stands beside one
+// of the other, in arbitrary units.
+func frequency(first, second string) int {
 	sum := 0
-	for i := range len(set) {
-		switch c := set[i]; {
-		case contains("etaonirs", c):
-			sum += 50
-		case c >= 'a' && c <= 'z':
-			sum += 15
-		case c >= '0' && c <= '9', c == '-', c == '_':
-			sum += 12
-		case c == '.', c == '/':
-			sum += 8
-		default:
-			sum += 3
+	for i := range first {
+		for j := range second {
+			pair := string([]byte{first[i], second[j]})
+			if rank := strings.Index(commonPairs, pair+" "); rank >= 0 {
+				sum += 1000 / (5 + rank/3)
+			}
+			sum++
 		}
 	}
 	return sum
@@ -123,21 +190,25 @@ func frequency(set string) int {
 
 // window is what seek saw in eight bytes.
 type window struct {
-	ids    [4]uint8
-	digits int   // where four entries of digits begin; negative if nowhere
-	run    uint8 // whether the second half is digits, for the window behind
+	ids    uint32 // the buckets of the four pairs, one in each byte
+	digits int    // where four entries of digits begin; negative if nowhere
+	run    uint8  // whether the second half is digits, for the window behind
 }
 
 // seek returns the first i, in steps of eight, at which the eight bytes of
-// b[i:] hold an entry. run is the window's in front.
+// b[i:] hold a candidate. run is the window's in front.
 func (s *Set) seek(b []byte, i int, run uint8) (int, window) {
 	t := s.pairs
 	for ; i+8 <= len(b); i += 8 {
 		x := binary.LittleEndian.Uint64(b[i:])
-		a, b, c, d := t[uint16(x)], t[uint16(x>>16)], t[uint16(x>>32)], t[uint16(x>>48)]
-		lo, hi := a&b, c&d
-		if (a|b|c|d)&idMask|lo&(hi|run)&digitPair != 0 {
-			return i, newWindow(i, a, b, c, d, run)
+		p, q, r, u := t[uint16(x)], t[uint16(x>>16)], t[uint16(x>>32)], t[uint16(x>>48)]
+		lo, hi := p&q, r&u
+		if (p|q|r|u)&idMask|lo&(hi|run)&digitPair != 0 {
+			entries := uint32(p) | uint32(q)<<8 | uint32(r)<<16 | uint32(u)<<24
+			ids, digits := s.look(b, i, entries, run)
+			if ids != 0 || digits >= 0 {
+				return i, window{ids, digits, hi}
+			}
 		}
 		run = hi
 	}
@@ -145,23 +216,43 @@ func (s *Set) seek(b []byte, i int, run uint8) (int, window) {
 		var last [8]byte
 		copy(last[:], b[i:])
 		x := binary.LittleEndian.Uint64(last[:])
-		a, b, c, d := t[uint16(x)], t[uint16(x>>16)], t[uint16(x>>32)], t[uint16(x>>48)]
-		if (a|b|c|d)&idMask|a&b&(c&d|run)&digitPair != 0 {
-			return i, newWindow(i, a, b, c, d, run)
+		entries := uint32(t[uint16(x)]) | uint32(t[uint16(x>>16)])<<8 | uint32(t[uint16(x>>32)])<<16 | uint32(t[uint16(x>>48)])<<24
+		ids, digits := s.look(b, i, entries, run)
+		if ids != 0 || digits >= 0 {
+			return i, window{ids, digits, 0}
 		}
 	}
-	return len(b), window{}
+	return len(b), window{digits: -1}
 }
 
-func newWindow(i int, a, b, c, d, run uint8) window {
-	w := window{ids: [4]uint8{a, b, c, d}, digits: -1, run: c & d}
-	switch {
-	case run&a&b&digitPair != 0:
-		w.digits = i - 4
-	case a&b&c&d&digitPair != 0:
-		w.digits = i
+// look looks closer at the eight bytes at b[i:], whose entries are given.
+func (s *Set) look(b []byte, i int, entries uint32, run uint8) (ids uint32, digits int) {
+	digits = -1
+	if entries>>8&entries&digitPair != 0 {
+		if run&digitPair != 0 && grouped(b[i-4:]) {
+			digits = i - 4
+		} else if entries>>24&(entries>>16)&digitPair != 0 && grouped(b[i:]) {
+			digits = i
+		}
 	}
-	return w
+	for rest := entries & (idMask * 0x01010101); rest != 0; {
+		k := bits.TrailingZeros32(rest) &^ 7
+		mask := uint32(0xff) << k
+		f, at := &s.frames[uint8(entries>>k)&idMask], i+k/4
+		if (at == 0 || f.before[b[at-1]]) && (at+2 >= len(b) || f.after[b[at+2]]) {
+			ids |= rest & mask
+		}
+		rest &^= mask
+	}
+	return ids, digits
+}
+
+// grouped reports whether the separators among eight digits are as far apart
+// as on a card. In a date they are not.
+func grouped(b []byte) bool {
+	const zeros, high = 0x3030303030303030, 0x1010101010101010
+	x := (binary.LittleEndian.Uint64(b) ^ zeros) & high
+	return x&(x>>8|x>>16|x>>24|x>>32) == 0
 }
 
 // Candidate returns the first position at or behind from at which the anchor
@@ -173,17 +264,11 @@ func (s *Set) Candidate(b []byte, from int) int {
 		return len(b)
 	}
 	i, w := s.seek(b, from, 0)
-	if i >= len(b) {
-		return len(b)
-	}
-	for k, id := range w.ids {
-		if id&idMask != 0 {
-			i += 2 * k
-			break
-		}
-	}
-	if w.digits >= 0 {
+	if w.digits >= 0 && i < len(b) {
 		return w.digits
+	}
+	if w.ids != 0 {
+		return i + bits.TrailingZeros32(w.ids)/8*2
 	}
 	return i
 }

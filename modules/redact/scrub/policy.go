@@ -1,0 +1,248 @@
+package scrub
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/sallyport-gateway/sallyport/modules/redact/detect"
+)
+
+// Action is what happens to what a rule selects.
+type Action string
+
+const (
+	// Drop removes a member, with its comma.
+	Drop Action = "drop"
+	// Mask leaves eight asterisks, whatever the length, and the last
+	// characters if the rule keeps some.
+	Mask Action = "mask"
+	// Replace leaves a text.
+	Replace Action = "replace"
+)
+
+// MaxKeepLast is the largest Rule.KeepLast.
+const MaxKeepLast = 32
+
+// Rule is an action and what it applies to: members by name, or what detectors
+// find.
+type Rule struct {
+	Action    Action
+	Keys      []string // names of members, at any depth
+	Detectors []string // names of package detect; not with Drop
+	KeepLast  int      // of Mask: characters left at the end, never more than half
+	Text      string   // of Replace
+}
+
+// Selector is one name of one rule: what finds are counted by.
+type Selector struct {
+	Action Action
+	Kind   string // "keys" or "detect"
+	Name   string // as the rule writes it
+}
+
+// Policy is a compiled set of rules. It is immutable and safe for concurrent
+// use.
+type Policy struct {
+	selectors []Selector
+	effects   []effect // by selector
+	set       *detect.Set
+	detectors map[string]int // selectors by detector
+
+	names       map[string]int // selectors by folded name
+	shortest    int            // of the folded names
+	longest     int
+	first, last [256]bool // the bytes that a name may begin and end with
+}
+
+// effect is the action of a selector, with its texts prepared.
+type effect struct {
+	action Action
+	keep   int
+	text   []byte // inside JSON strings and text
+	plain  []byte // inside text
+	quoted []byte // as a JSON value
+}
+
+var stars = []byte("********")
+
+// Compile checks the rules and prepares them. All errors are reported
+// together: names that no member can have, unknown detectors, and what is
+// selected by two rules, which would contradict each other.
+func Compile(rules []Rule) (*Policy, error) {
+	p := &Policy{names: make(map[string]int), detectors: make(map[string]int)}
+	var errs []error
+	for _, r := range rules {
+		errs = append(errs, p.add(r)...)
+	}
+	if len(rules) == 0 {
+		errs = append(errs, errors.New("no rule: nothing would be redacted"))
+	}
+	if len(p.detectors) > 0 {
+		var names []string
+		for name := range p.detectors {
+			if slices.Contains(detect.Names(), name) { // others were reported
+				names = append(names, name)
+			}
+		}
+		slices.Sort(names)
+		set, err := detect.Compile(names...)
+		if err != nil && len(names) > 0 {
+			errs = append(errs, err)
+		}
+		p.set = set
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *Policy) add(r Rule) (errs []error) {
+	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	switch r.Action {
+	case Drop, Mask, Replace:
+	default:
+		fail("unknown action %q", r.Action)
+		return errs
+	}
+	if len(r.Keys)+len(r.Detectors) == 0 {
+		fail("%s selects nothing", r.Action)
+	}
+	if r.Action == Drop && len(r.Detectors) > 0 {
+		fail("drop takes the names of members: use mask or replace for what detectors find")
+	}
+	if r.KeepLast < 0 || r.KeepLast > MaxKeepLast {
+		fail("keep_last %d is not between 0 and %d", r.KeepLast, MaxKeepLast)
+	}
+	if r.KeepLast != 0 && r.Action != Mask {
+		fail("%s keeps nothing: keep_last is for mask", r.Action)
+	}
+	if r.Text != "" && r.Action != Replace {
+		fail("%s takes no text", r.Action)
+	}
+	if !utf8.ValidString(r.Text) {
+		fail("the text of replace is not valid UTF-8")
+	}
+	effect := newEffect(r)
+	for _, key := range r.Keys {
+		folded, ok := fold(nil, []byte(key))
+		switch {
+		case !ok || len(folded) == 0 || len(folded) > maxName:
+			fail("%q is no name of a member: it needs 1 to %d characters beside separators", key, maxName)
+			continue
+		case !p.claim(p.names, string(folded), &errs, Selector{r.Action, "keys", key}):
+			continue
+		}
+		p.effects = append(p.effects, effect)
+		p.admit(folded)
+	}
+	for _, name := range r.Detectors {
+		if !slices.Contains(detect.Names(), name) {
+			fail("unknown detector %q (there are %v)", name, detect.Names())
+			continue
+		}
+		if p.claim(p.detectors, name, &errs, Selector{r.Action, "detect", name}) {
+			p.effects = append(p.effects, effect)
+		}
+	}
+	return errs
+}
+
+// claim gives what is selected to a selector, unless it has one.
+func (p *Policy) claim(by map[string]int, what string, errs *[]error, s Selector) bool {
+	if other, taken := by[what]; taken {
+		o := p.selectors[other]
+		err := fmt.Errorf("%s %s %s contradicts %s %s %s", s.Action, s.Kind, s.Name, o.Action, o.Kind, o.Name)
+		if o == s {
+			err = fmt.Errorf("%s %s %s is written twice", s.Action, s.Kind, s.Name)
+		}
+		*errs = append(*errs, err)
+		return false
+	}
+	by[what] = len(p.selectors)
+	p.selectors = append(p.selectors, s)
+	return true
+}
+
+func newEffect(r Rule) effect {
+	e := effect{action: r.Action, keep: r.KeepLast, text: stars, plain: stars, quoted: []byte("null")}
+	if r.Action == Replace {
+		e.quoted, _ = json.Marshal(r.Text) // a string always has a form
+		e.text = e.quoted[1 : len(e.quoted)-1]
+		e.plain = []byte(r.Text)
+	}
+	return e
+}
+
+// Selectors lists what the policy selects: the meaning of Stream.Counts.
+func (p *Policy) Selectors() []Selector { return slices.Clone(p.selectors) }
+
+// HasKeys reports whether a rule names members, which can be found only in
+// JSON.
+func (p *Policy) HasKeys() bool { return len(p.names) > 0 }
+
+// maxName bounds the names of rules, without their separators.
+const maxName = 128
+
+// admit prepares the quick check of names.
+func (p *Policy) admit(folded []byte) {
+	if p.shortest == 0 || len(folded) < p.shortest {
+		p.shortest = len(folded)
+	}
+	p.longest = max(p.longest, len(folded))
+	for _, set := range []struct {
+		bytes *[256]bool
+		c     byte
+	}{{&p.first, folded[0]}, {&p.last, folded[len(folded)-1]}} {
+		set.bytes[set.c] = true
+		if set.c >= 'a' && set.c <= 'z' {
+			set.bytes[set.c-'a'+'A'] = true
+		}
+		for _, c := range separators {
+			set.bytes[c] = true
+		}
+	}
+}
+
+// separators of the words of a name make no difference: api_key, api-key,
+// API.KEY and apiKey are one name.
+const separators = "_-. "
+
+// fold appends the form of a name in which names are compared. It reports
+// false if the form would be longer than any rule's.
+func fold(dst, name []byte) ([]byte, bool) {
+	for _, c := range name {
+		switch {
+		case c == '_' || c == '-' || c == '.' || c == ' ':
+			continue
+		case c >= 'A' && c <= 'Z':
+			c += 'a' - 'A'
+		}
+		if len(dst) == maxName {
+			return dst, false
+		}
+		dst = append(dst, c)
+	}
+	return dst, true
+}
+
+// mayName is the quick check of a name without escape sequences.
+func (p *Policy) mayName(raw []byte) bool {
+	return len(raw) >= p.shortest && len(raw) > 0 && p.first[raw[0]] && p.last[raw[len(raw)-1]]
+}
+
+// selectorOf returns the selector of a decoded name, -1 if there is none.
+func (p *Policy) selectorOf(name []byte) int {
+	var buf [maxName]byte
+	folded, ok := fold(buf[:0], name)
+	if !ok || len(folded) < p.shortest || len(folded) > p.longest {
+		return -1
+	}
+	if i, ok := p.names[string(folded)]; ok {
+		return i
+	}
+	return -1
+}

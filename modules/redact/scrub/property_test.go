@@ -1,0 +1,318 @@
+package scrub
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// bodies is what cuts and fuzzing begin with.
+var bodies = []string{
+	`{"id":1,"password":"x","card":"` + visa + `","nested":[{"secret":{"a":[1,2]},"pin":"1234"},{"iban":"DE89370400440532013000"}],"note":null}`,
+	`{"mail":"` + email + `","text":"\u0061lice\u0040example.com \ud83d\ude00 ` + visa + `","n":4.111111111111111E15,"t":"` + jwt + `"}`,
+	`[ {"a":1 , "password" : [ ] , "b":2 } , ` + visa + ` , "4111 1111 1111 1111" , true , false , null , -0.5e-7 ]`,
+	"{\"secret\":1}\n{\"a\":\"" + email + "\"}\n\x1e[]\n12\n\"x\"",
+	`{"p\u0061ssword":"\"","api\u005fkey":"` + strings.Repeat(`\n`, 50) + `","iban":"\u00e9\ud83d\ude00\"\\abc\u12"}`,
+	"\ufeff)]}',\n{\"pin\":[1],\"\":{},\"" + email + "\":\"\"}",
+	`{"a":"` + strings.Repeat("x", 3000) + " " + visa + strings.Repeat("é", 3000) + `"}`,
+	`{"a":"` + jwt + strings.Repeat("A", 9000) + `\u0041\u0041.` + strings.Repeat("B", 5000) + ` ",` + strings.Repeat(" ", 500) + `"secret":1}`,
+	`{"a":"aws_secret_access_key = wJalrXUtnFEMI\/K7MDENG\/bPxRfiCYEXAMPLEKEY"}`,
+	`4111 1111 1111 1111 {"password":`, `{"a":tru`, `{"a":"\ud83d`, `{"a":1,,}`, `{"iban":"\`, "\x00{}", `[1`, `{"password":[{]}`,
+}
+
+var eventBodies = []string{
+	"event: x\r\nid: " + email + "\r\ndata: {\"secret\":1,\r\ndata: \"a\":\"" + visa + "\"}\r\n: later\r\n\r\n",
+	"data: [DONE]\n\ndata:" + visa + "\n\n\ndata: {\"pin\":1}\r\rdata\n\n",
+}
+
+func TestCutsDoNotChangeWhatComesOut(t *testing.T) {
+	p := everything(t)
+	check := func(kind Kind, body string) {
+		want, counts, failed := redactParts(p, kind, []byte(body), func(rest int) int { return rest })
+		compare := func(how string, cut func(rest int) int) {
+			t.Helper()
+			got, n, err := redactParts(p, kind, []byte(body), cut)
+			if got != want || err != failed || err == nil && fmt.Sprint(n) != fmt.Sprint(counts) {
+				t.Fatalf("%s, kind %d, %.100q:\n got %q (%v)\nwant %q (%v)", how, kind, body, got, err, want, failed)
+			}
+		}
+		for at := 1; at < len(body); at += 1 + len(body)/1000 {
+			first := true
+			compare(fmt.Sprintf("cut at %d", at), func(rest int) int {
+				if first {
+					first = false
+					return at
+				}
+				return rest
+			})
+		}
+		for size := 1; size < 10; size++ {
+			compare(fmt.Sprintf("in parts of %d", size), func(int) int { return size })
+		}
+	}
+	for _, body := range bodies {
+		for _, kind := range []Kind{JSON, Text, Sniff} {
+			check(kind, body)
+		}
+	}
+	for _, body := range eventBodies {
+		check(Events, body)
+	}
+}
+
+// tree is JSON with its members in order, duplicates too.
+type member struct {
+	name  string
+	value any
+}
+type object []member
+
+func parse(dec *json.Decoder) (any, error) {
+	token, err := dec.Token()
+	if err != nil {
+		return nil, err
+	}
+	switch token {
+	case json.Delim('{'):
+		o := object{}
+		for dec.More() {
+			name, err := dec.Token()
+			if err != nil {
+				return nil, err
+			}
+			value, err := parse(dec)
+			if err != nil {
+				return nil, err
+			}
+			o = append(o, member{name.(string), value})
+		}
+		_, err := dec.Token()
+		return o, err
+	case json.Delim('['):
+		a := []any{}
+		for dec.More() {
+			value, err := parse(dec)
+			if err != nil {
+				return nil, err
+			}
+			a = append(a, value)
+		}
+		_, err := dec.Token()
+		return a, err
+	}
+	return token, nil
+}
+
+func parseText(text string) (any, error) {
+	dec := json.NewDecoder(strings.NewReader(text))
+	dec.UseNumber()
+	return parse(dec)
+}
+
+// redactTree does to a tree what a policy of drop, mask and replace by name and
+// mask by detector does to its text.
+func redactTree(p *Policy, v any) any {
+	switch v := v.(type) {
+	case object:
+		o := object{}
+		for _, m := range v {
+			sel := p.selectorOf([]byte(m.name))
+			name, _ := redactTree(p, m.name).(string)
+			switch {
+			case sel < 0:
+				o = append(o, member{name, redactTree(p, m.value)})
+			case p.effects[sel].action == Drop:
+			case p.effects[sel].action == Replace:
+				var text any
+				_ = json.Unmarshal(p.effects[sel].quoted, &text)
+				o = append(o, member{name, text})
+			default:
+				o = append(o, member{name, maskTree(m.value, p.effects[sel].keep)})
+			}
+		}
+		return o
+	case []any:
+		a := []any{}
+		for _, e := range v {
+			a = append(a, redactTree(p, e))
+		}
+		return a
+	case string:
+		return redactString(p, v)
+	case json.Number:
+		if digits, ok := p.set.Number([]byte(v)); ok {
+			return json.Number(maskedNumber([]byte(digits), p.effects[p.detectors["card"]].keep))
+		}
+	}
+	return v
+}
+
+func maskTree(v any, keep int) any {
+	switch v := v.(type) {
+	case string:
+		return "********" + string(lastOf([]byte(v), keep))
+	case json.Number:
+		return json.Number(maskedNumber([]byte(v), keep))
+	}
+	return nil
+}
+
+func redactString(p *Policy, v string) string {
+	out := ""
+	for from := 0; ; {
+		m, ok := p.set.Next([]byte(v), from)
+		if !ok {
+			return out + v[from:]
+		}
+		e := p.effects[p.detectors[m.Detector]]
+		out += v[from:m.Start] + string(e.plain) + string(lastOf([]byte(v[m.Start:m.End]), e.keep))
+		from = m.End
+	}
+}
+
+// checkBody holds what has to be true of every body.
+func checkBody(t *testing.T, p *Policy, body string, cut func(rest int) int) {
+	got, _, err := redactParts(p, JSON, []byte(body), cut)
+	whole, _, wholeErr := redactParts(p, JSON, []byte(body), func(rest int) int { return rest })
+	if err != wholeErr || err == nil && got != whole {
+		t.Fatalf("cut up: %q (%v), whole: %q (%v)", got, err, whole, wholeErr)
+	}
+	if !json.Valid([]byte(body)) {
+		return
+	}
+	if err != nil {
+		if err == ErrSyntax {
+			t.Fatalf("valid JSON was refused: %q", body)
+		}
+		return // a limit
+	}
+	if !json.Valid([]byte(got)) {
+		t.Fatalf("no longer valid JSON: %q became %q", body, got)
+	}
+	before, err := parseText(body)
+	if err != nil {
+		return // deeper than encoding/json goes
+	}
+	after, err := parseText(got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := redactTree(p, before)
+	if !equal(after, want) {
+		t.Fatalf("%q became %q:\n got %#v\nwant %#v", body, got, after, want)
+	}
+	if equal(want, before) && got != body {
+		t.Fatalf("nothing was to be redacted, but %q became %q", body, got)
+	}
+}
+
+func equal(a, b any) bool { return fmt.Sprintf("%#v", a) == fmt.Sprintf("%#v", b) }
+
+// oracle is a policy whose effect on a tree is easily told.
+func oracle(t testing.TB) *Policy {
+	return compile(t,
+		Rule{Action: Drop, Keys: []string{"password", "secret"}},
+		Rule{Action: Mask, Keys: []string{"pin"}},
+		Rule{Action: Mask, Keys: []string{"iban"}, KeepLast: 4},
+		Rule{Action: Replace, Keys: []string{"note"}, Text: "<gone>"},
+		Rule{Action: Mask, Detectors: []string{"card"}, KeepLast: 4},
+		Rule{Action: Mask, Detectors: []string{"jwt", "email"}, KeepLast: 2},
+		Rule{Action: Replace, Detectors: []string{"cloud_keys"}, Text: `"x"`},
+	)
+}
+
+func TestBodiesAgainstTheOracle(t *testing.T) {
+	for _, body := range bodies {
+		for _, size := range []int{1, 7, 1 << 20} {
+			checkBody(t, oracle(t), body, func(int) int { return size })
+		}
+	}
+}
+
+func FuzzJSON(f *testing.F) {
+	for _, body := range bodies {
+		f.Add([]byte(body), []byte{1, 5, 40})
+	}
+	p := oracle(f)
+	f.Fuzz(func(t *testing.T, body, cuts []byte) {
+		i := 0
+		checkBody(t, p, string(body), func(int) int {
+			if len(cuts) == 0 {
+				return 1
+			}
+			i++
+			return int(cuts[i%len(cuts)]) + 1
+		})
+	})
+}
+
+// FuzzMembers puts fuzzed names and values into valid JSON, where a value that a
+// rule names has to be gone.
+func FuzzMembers(f *testing.F) {
+	f.Add("password", "hunter2hunter2", "text", uint8(0))
+	f.Add("Pass-Word", "\"\\\n\u2028", "é", uint8(3))
+	f.Fuzz(func(t *testing.T, name, value, other string, shape uint8) {
+		p := oracle(t)
+		quoted, _ := json.Marshal(map[string]any{"a": other, name: value, "z": []any{map[string]any{name: value}}})
+		body := string(quoted)
+		if shape&1 != 0 {
+			body = strings.ReplaceAll(body, ",", " ,\n\t")
+		}
+		if shape&2 != 0 {
+			var b bytes.Buffer
+			_ = json.Indent(&b, quoted, "", "  ")
+			body = b.String()
+		}
+		checkBody(t, p, body, func(int) int { return int(shape) + 1 })
+	})
+}
+
+// FuzzKinds looks for a difference that cuts make in all other kinds, and for
+// panics.
+func FuzzKinds(f *testing.F) {
+	for _, body := range append(bodies, eventBodies...) {
+		f.Add([]byte(body), uint8(2), uint8(3))
+	}
+	p := everything(f)
+	f.Fuzz(func(t *testing.T, body []byte, kind, size uint8) {
+		k := Kind(kind % 4)
+		want, _, failed := redactParts(p, k, body, func(rest int) int { return rest })
+		got, _, err := redactParts(p, k, body, func(int) int { return int(size) + 1 })
+		if err != failed || err == nil && got != want {
+			t.Fatalf("kind %d: %q (%v), whole: %q (%v)", k, got, err, want, failed)
+		}
+	})
+}
+
+func TestAStreamStaysSmall(t *testing.T) {
+	p := everything(t)
+	long := strings.Repeat("x", 300_000)
+	var out bytes.Buffer
+	for name, body := range map[string]string{
+		"a long string":             `{"a":"` + long + `"}`,
+		"with escape sequences":     `{"a":"` + strings.Repeat(`\u0041`, 50_000) + `"}`,
+		"a long masked string":      `{"iban":"` + strings.Repeat(`\u0041`, 50_000) + `"}`,
+		"a long token":              `{"a":"` + jwt + long + `"}`,
+		"white space":               "[" + strings.Repeat(" ", 300_000) + "]",
+		"many members":              "[" + strings.Repeat(`{"secret":1,"a":"`+email+`"},`, 10_000) + "1]",
+		"a string without an end":   `["` + long,
+		"undecided beginnings":      `["` + strings.Repeat("-eyJhbGci", 30_000) + `"]`,
+		"what looks like addresses": `["` + strings.Repeat("a.b@", 50_000) + `"]`,
+	} {
+		s := p.NewStream(&out, JSON)
+		for rest := body; rest != ""; {
+			n := min(len(rest), 32<<10)
+			if _, err := s.Write([]byte(rest[:n])); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			rest = rest[n:]
+			if size := cap(s.held) + cap(s.out) + cap(s.dec) + cap(s.tail); size > 60<<10 {
+				t.Errorf("%s: a stream of %d bytes", name, size)
+				break
+			}
+		}
+		s.Release()
+	}
+}

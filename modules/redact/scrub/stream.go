@@ -1,0 +1,275 @@
+package scrub
+
+import (
+	"errors"
+	"io"
+	"sync"
+
+	"github.com/sallyport-gateway/sallyport/modules/redact/detect"
+)
+
+// Kind is how a stream is read.
+type Kind uint8
+
+const (
+	// JSON is read as JSON texts, one or more, as in NDJSON and RFC 7464.
+	JSON Kind = iota
+	// Text is searched by detectors only.
+	Text
+	// Sniff is JSON if it begins with a bracket or a brace and for as long as it
+	// goes on as JSON, else Text.
+	Sniff
+	// Events is text/event-stream: JSON or text in the data of each event.
+	Events
+)
+
+// What cannot be inspected. The errors are the same values always, and say
+// nothing about the stream.
+var (
+	ErrSyntax   = errors.New("not JSON")
+	ErrDepth    = errors.New("nested too deeply")
+	ErrLimit    = errors.New("a name or a number is too long")
+	ErrEncoding = errors.New("not UTF-8")
+)
+
+const (
+	// maxDepth bounds the nesting of JSON.
+	maxDepth = 512
+
+	// maxAtom bounds what has to be seen whole: a member's name with the comma
+	// and the white space in front, a number.
+	maxAtom = 16 << 10
+
+	// window is the room for what is undecided, and for what is read behind it.
+	window = 40 << 10
+
+	// gather is from where on spans are written on their own.
+	gather = 4 << 10
+
+	// piece bounds the decoded part of a string that is searched at a time.
+	piece = 4 << 10
+)
+
+// state is what a stream expects next.
+type state uint8
+
+const (
+	atTop     state = iota // a value, outside of all others
+	atFirst                // the first member of an object, or its end
+	atColon                // the colon behind a name
+	atValue                // a value
+	atElement              // the first element of an array, or its end
+	atNext                 // a comma, or the end of an object or array
+	inString               // the rest of a string
+	inText                 // text until the end
+)
+
+// Stream redacts one body. What is written to it comes out of the writer
+// behind it as soon as it is certain; Close brings out the rest. An error of the
+// writer or of the stream itself is final: nothing comes out any more, and what
+// came out ends in front of what could not be inspected.
+//
+// A Stream takes less than 64 KiB, whatever the body. It is not safe for
+// concurrent use.
+type Stream struct {
+	policy *Policy
+	w      io.Writer
+	counts []int
+	err    error
+	soft   bool // Sniff: what is not JSON is text
+	read   int  // how many of the first four bytes were seen
+
+	held []byte // context and undecided input
+	from int    // where the undecided input begins in held
+	out  []byte
+
+	// While run is under way: the input, where text begins that belongs
+	// together, up to where the input is written or dropped, and up to where no
+	// candidate of the detectors stands.
+	b     []byte
+	floor int
+	done  int
+	clean int
+
+	state state
+	depth int
+	kinds [maxDepth / 64]uint64 // a bit for each open object
+
+	begun  bool // a value was seen
+	guard  bool // )]}' was, which a comma may follow
+	kept   bool // the object has a member that was not dropped
+	act    int  // the selector of the member whose value comes, -1 if none
+	mute   bool // inside a value that is dropped
+	muteAt int  // the depth of that value
+
+	masked bool // the value is a string whose quotes stay
+	keep   int  // characters of a masked string to leave, while inside it
+	chars  int  // of it so far, without the last ones
+
+	open    detect.Match // the match that goes on
+	openSel int
+	openLen int
+	tail    []byte // the last bytes of it
+	escaped bool   // an escape sequence stood in the string
+	dec     []byte // context and pending text of the string, decoded
+	decFrom int    // where the pending text begins in dec
+	pending int    // its length in b
+
+	events *events
+}
+
+var streams = sync.Pool{New: func() any {
+	return &Stream{held: make([]byte, 0, window), out: make([]byte, 0, 2*gather)}
+}}
+
+// NewStream makes a stream that writes to w. Release gives its memory back.
+func (p *Policy) NewStream(w io.Writer, kind Kind) *Stream {
+	s := streams.Get().(*Stream)
+	*s = Stream{policy: p, w: w, held: s.held[:0], out: s.out[:0], tail: s.tail[:0], dec: s.dec[:0], act: -1}
+	s.counts = make([]int, len(p.selectors))
+	switch kind {
+	case Text:
+		s.state = inText
+	case Sniff:
+		s.soft = true
+	case Events:
+		s.events = newEvents(s)
+	}
+	return s
+}
+
+// Release ends the use of a stream.
+func (s *Stream) Release() {
+	held, out, tail, dec := s.held, s.out, s.tail, s.dec
+	*s = Stream{held: held, out: out, tail: tail, dec: dec}
+	streams.Put(s)
+}
+
+// Counts tells how often each selector of the policy has matched.
+func (s *Stream) Counts() []int { return s.counts }
+
+// Write takes a part of the body.
+func (s *Stream) Write(p []byte) (int, error) {
+	if s.err == nil {
+		s.err = s.encoding(p)
+	}
+	if s.err != nil {
+		return 0, s.err
+	}
+	var err error
+	if s.events != nil {
+		err = s.events.write(p)
+	} else {
+		err = s.feed(p)
+	}
+	if flushed := s.flush(); err == nil {
+		err = flushed
+	}
+	if err != nil {
+		s.err = err
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// Close takes the end of the body.
+func (s *Stream) Close() error {
+	if s.err != nil {
+		return s.err
+	}
+	var err error
+	if s.events != nil {
+		err = s.events.finish()
+	} else {
+		err = s.end()
+	}
+	if flushed := s.flush(); err == nil {
+		err = flushed
+	}
+	if s.err = err; err == nil {
+		s.err = io.ErrClosedPipe
+	}
+	return err
+}
+
+// encoding looks at the beginning of the body for the encodings that are not
+// supersets of ASCII.
+func (s *Stream) encoding(p []byte) error {
+	for _, c := range p {
+		if s.read >= 4 {
+			return nil
+		}
+		if c == 0 || s.read == 0 && c >= 0xfe {
+			return ErrEncoding
+		}
+		s.read++
+	}
+	return nil
+}
+
+func (s *Stream) feed(p []byte) error {
+	for len(p) > 0 {
+		n := min(len(p), window-len(s.held))
+		s.held = append(s.held, p[:n]...)
+		p = p[n:]
+		if err := s.advance(false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Stream) end() error { return s.advance(true) }
+
+// advance runs over what is held, and keeps what is undecided and the context
+// in front of it.
+func (s *Stream) advance(eof bool) error {
+	s.b, s.done, s.clean = s.held, s.from, -1
+	i, err := s.run(s.from, eof)
+	if !s.mute {
+		s.keepTo(i)
+	}
+	keep := max(s.floor, i-detect.Lookbehind)
+	s.floor -= min(s.floor, keep)
+	s.from = i - keep
+	s.held = s.held[:copy(s.held, s.held[keep:])]
+	s.b = nil
+	return err
+}
+
+// emit brings out bytes that are certain.
+func (s *Stream) emit(p []byte) {
+	if len(p) >= gather {
+		if err := s.flush(); err != nil {
+			s.err = err
+			return
+		}
+		_, s.err = s.w.Write(p)
+		return
+	}
+	if len(s.out)+len(p) > cap(s.out) {
+		if err := s.flush(); err != nil {
+			s.err = err
+			return
+		}
+	}
+	s.out = append(s.out, p...)
+}
+
+func (s *Stream) flush() error {
+	if s.err == nil && len(s.out) > 0 {
+		_, s.err = s.w.Write(s.out)
+	}
+	s.out = s.out[:0]
+	return s.err
+}
+
+// keepTo brings out the input up to i, and skipTo leaves it out.
+func (s *Stream) keepTo(i int) {
+	if i > s.done {
+		s.emit(s.b[s.done:i])
+		s.done = i
+	}
+}
+
+func (s *Stream) skipTo(i int) { s.done = i }
