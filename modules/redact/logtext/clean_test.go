@@ -291,7 +291,7 @@ func TestConfigurationsThatAreRefused(t *testing.T) {
 	if err == nil {
 		t.Fatal("it is not refused")
 	}
-	for _, want := range []string{`headers[0]: "X Token"`, `headers[1]: ""`, `headers[2]: "--"`, `query[0]: "a=b"`, `query[2]: "user[pin]"`, `keys[0]`, "jwt", "shoe_size"} {
+	for _, want := range []string{`headers[0]: "X Token"`, `headers[1]: ""`, `headers[2]: "--"`, `query[0]: "a=b"`, `query[2]: "user[pin]"`, `keys[0]`, `detect[0]: "jwt"`, `detect[1]: "shoe_size"`} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error lacks %s:\n%v", want, err)
 		}

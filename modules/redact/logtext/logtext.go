@@ -2,7 +2,9 @@ package logtext
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/sallyport-gateway/sallyport/modules/redact/detect"
@@ -16,13 +18,31 @@ type Config struct {
 	Query []string
 	// Keys are names of JSON members and of pairs in text.
 	Keys []string
-	// Detectors are names of package detect, beside card, jwt and cloud_keys.
+	// Detectors are some of what Optional names.
 	Detectors []string
 }
 
-// alwaysDetected are the detectors of credentials. An email address is none,
-// and often who the user is, which is what an access log is read for.
-var alwaysDetected = []string{"card", "jwt", "cloud_keys"}
+// Optional returns the detectors that a configuration may add. The others are
+// always looked for. An email address is no credential, and is often the user's
+// id, which is what an access log is read for.
+func Optional() []string { return []string{detect.Email} }
+
+// detectors returns the detectors that the configuration asks for.
+func (c Config) detectors() (*detect.Set, error) {
+	var errs []error
+	names := slices.DeleteFunc(detect.Names(), func(name string) bool { return slices.Contains(Optional(), name) })
+	for i, name := range c.Detectors {
+		if !slices.Contains(Optional(), name) {
+			errs = append(errs, fmt.Errorf("detect[%d]: %q is not one of %v", i, name, Optional()))
+			continue
+		}
+		names = append(names, name)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return detect.Compile(names...)
+}
 
 // Cleaner masks the secrets of log entries. It is safe for concurrent use.
 type Cleaner struct {
@@ -33,9 +53,9 @@ type Cleaner struct {
 
 // New compiles a configuration. The error names every bad name in it.
 func New(c Config) (*Cleaner, error) {
-	names, err := newNameSet(c.Headers, c.Query, c.Keys)
-	detectors, errDetect := detect.Compile(append(alwaysDetected[:len(alwaysDetected):len(alwaysDetected)], c.Detectors...)...)
-	if err := errors.Join(err, errDetect); err != nil {
+	names, errNames := newNameSet(c.Headers, c.Query, c.Keys)
+	detectors, errDetect := c.detectors()
+	if err := errors.Join(errNames, errDetect); err != nil {
 		return nil, err
 	}
 	cl := &Cleaner{names: names, detectors: detectors}
