@@ -254,6 +254,7 @@ func TestEveryReadingHasToBeAllowed(t *testing.T) {
 		status                       int
 	}{
 		{"POST that is DELETE to the backend, by a writer", "POST", "/orders/1", writer, override("X-HTTP-Method-Override", "DELETE"), 200},
+		{"the same in lower case, by a writer", "POST", "/orders/1", writer, override("X-HTTP-Method-Override", " delete "), 200},
 		{"GET that is DELETE to the backend", "GET", "/orders/1", holder, override("X-HTTP-Method-Override", "DELETE"), 403},
 		{"the same in lower case", "GET", "/orders/1", holder, override("X-HTTP-Method-Override", " delete "), 403},
 		{"the same by another header", "GET", "/orders/1", holder, override("X-Method-Override", "PUT"), 403},

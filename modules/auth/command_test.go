@@ -92,7 +92,7 @@ func verify(t *testing.T, file, key string) error {
 }
 
 func TestGroupsOfCommandsFailWithoutAKnownSubcommand(t *testing.T) {
-	for _, args := range [][]string{{"key", "creat"}, {"key", "rotate"}, {"token", "verify"}, {"key", "list", "extra"}, {"token", "sign", "extra"}} {
+	for _, args := range [][]string{{"key"}, {"token"}, {"key", "creat"}, {"key", "rotate"}, {"token", "verify"}, {"key", "list", "extra"}, {"token", "sign", "extra"}} {
 		if r := run(t, "", args...); r.err == nil {
 			t.Errorf("%v succeeds", args)
 		}

@@ -203,6 +203,9 @@ func TestTheChallengeNamesTheScopesOfTheRule(t *testing.T) {
 	if got := p.Decide(Request{Path: "/"}, &principal.Principal{}); got != (Decision{MissingScope, "r", "a c"}) {
 		t.Errorf("decision %+v, want the scopes a c", got)
 	}
+	if got := p.Decide(Request{Path: "/"}, &principal.Principal{Scopes: []string{"a", "c"}}); got != (Decision{MissingRole, "r", ""}) {
+		t.Errorf("decision %+v, want no scopes where none is missing", got)
+	}
 }
 
 // TestTreeAgreesWithRuleByRule holds the tree against the obvious: each rule by

@@ -48,6 +48,7 @@ func TestPatternMatches(t *testing.T) {
 		{"a star inside with all below", "/files/draft-*/*", "/files/draft-1/page", true},
 		{"a literal star in the path is text", "/a/b", "/a/*", false},
 
+		{"empty segments stand for nothing, should they ever get here", "/a/b", "/a///b//", true},
 		{"an encoded slash that is allowed separates nothing", "/files/a/b", "/files/a%2Fb", false},
 		{"a long path", "/a/*", "/a/" + strings.Repeat("b/", 5000), true},
 		{"a long segment", "/a/*x/b", "/a/" + strings.Repeat("y", 20000) + "x/b", true},

@@ -111,6 +111,13 @@ func TestBadRulesAreRefused(t *testing.T) {
 	}
 }
 
+func TestOfTwoDenyRulesThatSayTheSameOneIsAtFault(t *testing.T) {
+	_, err := Compile([]Rule{{Name: "one", Path: []string{"/a"}, Deny: true}, {Name: "two", Path: []string{"/A"}, Deny: true}}, false)
+	if err == nil || strings.Contains(err.Error(), "rule one never") {
+		t.Errorf("Compile = %v", err)
+	}
+}
+
 func TestRulesThatOnlyOverlapAreAccepted(t *testing.T) {
 	tests := map[string][]Rule{
 		"a deny rule inside a rule":      {{Name: "a", Path: []string{"/a/*"}, Require: known}, {Name: "b", Path: []string{"/a/b"}, Deny: true}},

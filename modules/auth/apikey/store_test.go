@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -98,6 +99,18 @@ func TestVerify(t *testing.T) {
 				t.Errorf("Verify = %v, %v, want %v", p, err, tt.want)
 			}
 		})
+	}
+}
+
+func TestNothingMayFollowTheLongestKey(t *testing.T) {
+	longest := strings.Repeat("z", maxID)
+	s, _ := openFile(t, fileJSON(entryJSON("id", `"`+longest+`"`)))
+	key := assemble(longest, testSecret)
+	if _, err := s.Verify(key, client, noon); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Verify(key+"0", client, noon); err != ErrMalformed {
+		t.Errorf("Verify = %v, want ErrMalformed", err)
 	}
 }
 

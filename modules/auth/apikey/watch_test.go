@@ -152,6 +152,34 @@ func TestAChangeWithinTheClocksGrainIsSeen(t *testing.T) {
 	})
 }
 
+func TestAReplacementOfTheSameSizeAndAgeIsSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := follow(t, fileJSON(entryJSON("tier", `"aaaa"`)))
+		defer f.Close()
+		age := time.Now().Add(-time.Hour)
+		chtimes(t, f.path, age)
+		f.later(1)
+		writeFile(t, f.path+"~", fileJSON(entryJSON("tier", `"bbbb"`)))
+		chtimes(t, f.path+"~", age)
+		rename(t, f.path+"~", f.path)
+		f.later(1)
+		if p, err := f.Verify(assemble(testID, testSecret), client, noon); err != nil || p.Tier != "bbbb" {
+			t.Errorf("Verify = %+v, %v, want the other file", p, err)
+		}
+	})
+}
+
+func TestAnUnchangedFileIsNotReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // its time is in the bubble's future, so it is reread
+		f := follow(t, fileJSON(entryJSON()))
+		defer f.Close()
+		f.later(5)
+		if told := f.reports(); len(told) != 0 {
+			t.Errorf("told %+v", told)
+		}
+	})
+}
+
 func TestAnOldUnchangedFileIsNotReadAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := follow(t, fileJSON(entryJSON()))
