@@ -9,7 +9,8 @@ type charge struct {
 
 	// refused says that this zone refuses the request.
 	refused bool
-	// full says that the zone's table had no room for the key (see table).
+	// full says that the zone's table had no room for the key, which shares a
+	// bucket with others (see table).
 	full bool
 	// used is how far the key's TAT lies ahead, this request included if it is
 	// admitted: see limit.
@@ -70,6 +71,7 @@ func (c *charge) check(now int64, clock func() int64) {
 		c.used = max(0, *c.cell-c.now)
 	}
 	c.refused = c.limit.wait(c.used) > 0
+	c.full = c.refused && !c.present
 }
 
 // shorten handles a TAT that lies more than a window ahead. Either now was old:

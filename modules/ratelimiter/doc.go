@@ -38,8 +38,9 @@
 // of the client's: IPv4 addresses one by one, also in IPv6 form, IPv6 by /64. Where
 // a translator maps all IPv4 clients into one /96, set ipv6_prefix 128.
 //
-// principal is the caller that auth found. A request without one, or whose token
-// names nobody, is charged to its client_ip, apart from requests with one.
+// principal is the caller that auth found; callers of one name from two issuers or
+// by two methods are two. A request without a principal, or whose token names
+// nobody, is charged to its client_ip, apart from requests with one.
 //
 // header takes the value of a header that has one line. Requests that lack it, or
 // have it empty, share one bucket, and those that repeat it another, so that

@@ -586,27 +586,55 @@ func TestAFullZoneIsCounted(t *testing.T) {
 		zone `+name+` {
 			key header X-Tenant
 			rate 1/h
+			burst 2
 			max_keys 2048
 		}
 	}`))
-	// The table fills behind the handler's back.
+	count := func() float64 {
+		return metricSum(t, "sallyport_zone_full_total", map[string]string{"zone": name})
+	}
+	newcomer := 0
+	ask := func() int {
+		newcomer++
+		return get(t, g, "X-Tenant", strconv.Itoa(newcomer)).Status
+	}
+	if got := ask(); got != 200 || count() != 0 {
+		t.Errorf("an empty zone: got %d, counted %g", got, count())
+	}
+	// The table fills behind the handler's back: each key once, then each until
+	// it is refused.
 	leased, err := tables.Take(name, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := mustLimit(t, "1/h", 1, 2048)
+	l := mustLimit(t, "1/h", 2, minKeys)
+	for n := range uint64(3 * minKeys) {
+		take(leased.Value(), l, hashOf(n), at(monotonic()))
+	}
+	if got := ask(); count() != 1 {
+		t.Errorf("a full zone: got %d, counted %g, want 1", got, count())
+	}
 	for n := range uint64(20 * minKeys) {
 		take(leased.Value(), l, hashOf(n), at(monotonic()))
 	}
 	if err := leased.Release(); err != nil {
 		t.Fatal(err)
 	}
-	for n := range 3 {
-		if resp := get(t, g, "X-Tenant", strconv.Itoa(n)); resp.Status != 429 {
-			t.Errorf("a newcomer got %d", resp.Status)
-		}
+	if got := ask(); got != 429 || count() != 2 {
+		t.Errorf("a zone that is used up: got %d, counted %g, want 429 and 2", got, count())
 	}
-	if got := metricSum(t, "sallyport_zone_full_total", map[string]string{"zone": name}); got != 0 {
-		t.Errorf("refusals count as %g", got)
+}
+
+func TestTablesAreLockedInOneOrder(t *testing.T) {
+	a, b, c := newTable(), newTable(), newTable()
+	for _, tables := range [][]*table{{a, b, c}, {c, b, a}, {b, c, a}} {
+		var zones []zone
+		for _, table := range tables {
+			zones = append(zones, zone{table: table})
+		}
+		lockOrder(zones)
+		if zones[0].table != a || zones[1].table != b || zones[2].table != c {
+			t.Errorf("%d, %d, %d", zones[0].table.id, zones[1].table.id, zones[2].table.id)
+		}
 	}
 }

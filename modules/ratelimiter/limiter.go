@@ -88,8 +88,13 @@ func (l *limiter) provision(ctx caddy.Context, g *guard.Guard, guardName string,
 		policies = append(policies, policyItem(name, &limits[i]))
 	}
 	l.policy.items = strings.Join(policies, ", ")
-	slices.SortFunc(l.zones, func(a, b zone) int { return cmp.Compare(a.table.id, b.table.id) })
+	lockOrder(l.zones)
 	return errors.Join(errs...)
+}
+
+// lockOrder puts zones into the order in which decide locks their tables.
+func lockOrder(zones []zone) {
+	slices.SortFunc(zones, func(a, b zone) int { return cmp.Compare(a.table.id, b.table.id) })
 }
 
 // cleanup gives back what provision took, however far it came.
@@ -116,7 +121,13 @@ func (l *limiter) serve(g *guard.Guard, w http.ResponseWriter, r *http.Request, 
 		z := &l.zones[i]
 		charges[i].table, charges[i].limit, charges[i].hash = z.table, &z.limit, z.key.hash(r, req)
 	}
-	if !decide(l.clock, charges) {
+	admitted := decide(l.clock, charges)
+	for i := range charges {
+		if charges[i].full {
+			l.zones[i].full.Inc()
+		}
+	}
+	if !admitted {
 		// Callers do not see a trial: a client would slow down for it.
 		if !g.DryRun() {
 			l.advertiseRefusal(w, charges)
@@ -125,11 +136,6 @@ func (l *limiter) serve(g *guard.Guard, w http.ResponseWriter, r *http.Request, 
 			return err
 		}
 		return next.ServeHTTP(w, r)
-	}
-	for i := range charges {
-		if charges[i].full {
-			l.zones[i].full.Inc()
-		}
 	}
 	g.Allow()
 	if g.DryRun() {

@@ -233,6 +233,27 @@ func TestAKnownCallerKeepsItsBucketInAFlood(t *testing.T) {
 	}
 }
 
+func TestAFullSetForgetsTheLeastUsed(t *testing.T) {
+	var s shard
+	s.resize(1, 0)
+	for n := range uint64(ways) {
+		if !s.place(n, 100+int64(n), 0) {
+			t.Fatal("a free slot was not used")
+		}
+	}
+	forgets := func(name string, hash uint64, tat int64, gone uint64, floor int64) {
+		t.Helper()
+		s.replace(hash, tat, math.MaxInt64)
+		for _, n := range []uint64{0, 1, 2, 3, 4, 5, 6, 7, hash} {
+			if cell, present := s.find(n); present == (n == gone) || !present && *cell != floor {
+				t.Errorf("%s: key %d present %v at %d", name, n, present, *cell)
+			}
+		}
+	}
+	forgets("a new key that is used less than all others", 8, 50, 8, 50)
+	forgets("a new key that is used more than one", 9, 105, 0, 100)
+}
+
 func TestALowerMaxKeysShrinksTheTableAndFreesNobody(t *testing.T) {
 	const keys = 5000
 	large, small := mustLimit(t, "1/h", 2, 100_000), mustLimit(t, "1/h", 2, minKeys)
@@ -257,7 +278,7 @@ func TestALowerMaxKeysShrinksTheTableAndFreesNobody(t *testing.T) {
 
 func TestGrowingAfterAFullTableFreesNobody(t *testing.T) {
 	const keys = 10 * minKeys
-	small, large := mustLimit(t, "1/h", 1, minKeys), mustLimit(t, "1/h", 1, 10*keys)
+	small := mustLimit(t, "1/h", 1, minKeys)
 	table := newTable()
 	var admitted []uint64
 	for n := range uint64(keys) {
@@ -265,12 +286,23 @@ func TestGrowingAfterAFullTableFreesNobody(t *testing.T) {
 			admitted = append(admitted, n)
 		}
 	}
-	for n := range uint64(keys) {
-		take(table, large, hashOf(keys+n), at(1))
-	}
-	for _, n := range admitted {
-		if ok, _ := take(table, large, hashOf(n), at(2)); ok {
-			t.Fatalf("key %d was freed by growing the table", n)
+	// A reload raises max_keys, and the burst, so that newcomers get in and the
+	// table grows. Some of its keys are known only by the floor of their set. It
+	// grows by uneven steps, so that new sets get their keys from two old ones.
+	for i, bound := range []int{2 * minKeys, 3 * minKeys, 8 * minKeys} {
+		before := table.slots()
+		wide := mustLimit(t, "1/h", 10*(i+1), bound)
+		for n := range uint64(keys) {
+			take(table, wide, hashOf(uint64(i+1)*keys+n), at(1))
+		}
+		if table.slots() <= before {
+			t.Fatalf("the table did not grow to %d", bound)
+		}
+		strict := mustLimit(t, "1/h", 1, bound)
+		for _, n := range admitted {
+			if ok, _ := take(table, strict, hashOf(n), at(2)); ok {
+				t.Fatalf("key %d was freed by growing the table", n)
+			}
 		}
 	}
 }
