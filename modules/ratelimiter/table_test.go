@@ -254,6 +254,37 @@ func TestAFullSetForgetsTheLeastUsed(t *testing.T) {
 	forgets("a new key that is used more than one", 9, 105, 0, 100)
 }
 
+func TestResizingBelievesNoLessOfAnyKey(t *testing.T) {
+	random := rand.New(rand.NewPCG(14, 15))
+	for _, sizes := range [][]int{{4, 1}, {1, 4}, {3, 5, 2}, {7, 3, 8, 1}, {2, 3, 2, 3}} {
+		var s shard
+		s.resize(sizes[0], 0)
+		tats := make(map[uint64]int64)
+		for range 6 * sizes[0] {
+			hash, tat := random.Uint64(), 1+random.Int64N(1000)
+			if s.place(hash, tat, 0) {
+				tats[hash] = tat
+			}
+		}
+		for _, size := range sizes[1:] {
+			s.resize(size, 0)
+			present := 0
+			for hash, tat := range tats {
+				cell, found := s.find(hash)
+				if *cell < tat || found && *cell != tat {
+					t.Fatalf("%v: a key at %d is believed to be at %d, present %v", sizes, tat, *cell, found)
+				}
+				if found {
+					present++
+				}
+			}
+			if size == 1 && present != min(len(tats), ways) {
+				t.Errorf("%v: %d of %d keys are present", sizes, present, len(tats))
+			}
+		}
+	}
+}
+
 func TestALowerMaxKeysShrinksTheTableAndFreesNobody(t *testing.T) {
 	const keys = 5000
 	large, small := mustLimit(t, "1/h", 2, 100_000), mustLimit(t, "1/h", 2, minKeys)
