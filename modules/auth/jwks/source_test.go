@@ -69,6 +69,18 @@ func (i *issuer) fails(err error) {
 	i.answer = func(*http.Request) (*http.Response, error) { return nil, err }
 }
 
+// redirects sends whoever asks for the right URL to another one, which has keys.
+func (i *issuer) redirects(location string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.answer = func(r *http.Request) (*http.Response, error) {
+		if r.URL.String() == "https://issuer.example/keys" {
+			return &http.Response{StatusCode: 302, Header: http.Header{"Location": {location}}, Body: http.NoBody, Request: r}, nil
+		}
+		return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(set("evil", "evil2"))), Request: r}, nil
+	}
+}
+
 // hangs never answers.
 func (i *issuer) hangs() {
 	i.mu.Lock()
@@ -238,6 +250,19 @@ func TestOneUnknownKeyAfterALongTimeIsLookedUpAtOnce(t *testing.T) {
 	})
 }
 
+func TestTokensOfOneMomentCauseOneFetch(t *testing.T) {
+	run(t, good, func(t *testing.T, s *Source, i *issuer) {
+		for range 5 { // five seconds after the first fetch, so the next has to wait
+			s.Missed()
+			pass(time.Second)
+		}
+		pass(10 * time.Minute)
+		if i.count() != 2 {
+			t.Errorf("%d fetches", i.count())
+		}
+	})
+}
+
 func TestManyCallersCauseOneFetch(t *testing.T) {
 	run(t, good, func(t *testing.T, s *Source, i *issuer) {
 		pass(time.Minute)
@@ -273,11 +298,12 @@ func TestOutage(t *testing.T) {
 		{"no keys", func(i *issuer) { i.says(200, `{"keys":[]}`) }},
 		{"only unusable keys", func(i *issuer) { i.says(200, `{"keys":[{"kty":"oct","k":"AA"}]}`) }},
 		{"a byte too many", func(i *issuer) { i.says(200, set("evil")+strings.Repeat(" ", maxBody)) }},
-		{"a redirect to another host", func(i *issuer) { i.says(302, "", "Location", "https://evil.example/keys") }},
-		{"a redirect to the metadata service", func(i *issuer) { i.says(302, "", "Location", "http://169.254.169.254/") }},
-		{"a redirect to http", func(i *issuer) { i.says(301, "", "Location", "http://issuer.example/keys") }},
-		{"a redirect to another port", func(i *issuer) { i.says(307, "", "Location", "https://issuer.example:8443/keys") }},
-		{"a redirect in a circle", func(i *issuer) { i.says(302, "", "Location", "/keys") }},
+		{"a redirect to another host", func(i *issuer) { i.redirects("https://evil.example/keys") }},
+		{"a redirect to the metadata service", func(i *issuer) { i.redirects("http://169.254.169.254/") }},
+		{"a redirect to http", func(i *issuer) { i.redirects("http://issuer.example/keys") }},
+		{"a redirect to another port", func(i *issuer) { i.redirects("https://issuer.example:8443/keys") }},
+		{"a redirect with credentials", func(i *issuer) { i.redirects("https://user:password@issuer.example/keys2") }},
+		{"a redirect in a circle", func(i *issuer) { i.redirects("/keys") }},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -332,15 +358,8 @@ func TestRetriesSlowDown(t *testing.T) {
 }
 
 func TestARedirectWithinTheHostIsFollowed(t *testing.T) {
-	run(t, func(i *issuer) {
-		i.answer = func(r *http.Request) (*http.Response, error) {
-			if r.URL.Path == "/keys" {
-				return &http.Response{StatusCode: 302, Header: http.Header{"Location": {"/v2/keys"}}, Body: http.NoBody, Request: r}, nil
-			}
-			return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(set("a"))), Request: r}, nil
-		}
-	}, func(t *testing.T, s *Source, i *issuer) {
-		keys(t, s, 1)
+	run(t, func(i *issuer) { i.redirects("/v2/keys") }, func(t *testing.T, s *Source, i *issuer) {
+		keys(t, s, 2)
 	})
 }
 

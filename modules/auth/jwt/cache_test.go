@@ -139,16 +139,31 @@ func TestCacheIsBounded(t *testing.T) {
 	if n > cacheSets*cacheWays || n < cacheSets*cacheWays*9/10 {
 		t.Errorf("%d entries", n)
 	}
-	// A full set gives up the entry that expires first: the newest lives longest.
-	last := fmt.Sprint(3*cacheSets*cacheWays - 1)
-	found := false
-	for w := range c.set(last) {
-		if e := c.set(last)[w].Load(); e != nil && e.token == last {
-			found = true
+}
+
+func TestFullSetGivesUpWhatExpiresFirst(t *testing.T) {
+	c := newCache()
+	i := &issuer{keys: &KeySet{}}
+	put := func(token string, lives time.Duration) {
+		c.put(&entry{token: token, issuer: i, keys: i.keys.(*KeySet), result: new(Token), period: period{until: testNow.Add(lives)}}, testNow)
+	}
+	// Tokens whose hashes choose one set.
+	var tokens []string
+	for n := 0; len(tokens) < cacheWays+2; n++ {
+		if token := fmt.Sprint(n); c.set(token) == &c.sets[0] {
+			tokens = append(tokens, token)
 		}
 	}
-	if !found {
-		t.Error("the newest entry is not in the table")
+	for n, token := range tokens[:cacheWays] {
+		put(token, time.Duration(4+n*(7-2*n))*time.Minute) // 4, 9, 10, 7
+	}
+	put(tokens[cacheWays], time.Hour)
+	put(tokens[cacheWays], 2*time.Hour) // again: replaces itself
+	put(tokens[cacheWays+1], time.Hour)
+	for n, want := range []bool{false, true, true, false, true, true} {
+		if got := c.get(tokens[n], testNow) != nil; got != want {
+			t.Errorf("token %d is kept: %v, want %v", n, got, want)
+		}
 	}
 }
 

@@ -48,6 +48,7 @@ func TestUnusableJWKIsLeftOut(t *testing.T) {
 		{"S12: RSA exponent 1", swap(goodRSA, "e", `"AQ"`)},
 		{"S12: RSA exponent even", swap(goodRSA, "e", `"AQAA"`)},
 		{"S12: RSA exponent of 5 octets", swap(goodRSA, "e", `"AQAAAAE"`)},
+		{"S12: RSA exponent that is 65537 in 64 bits", swap(goodRSA, "e", `"AQAAAAAAAQAB"`)},
 		{"S12: RSA exponent of 32 bits", swap(goodRSA, "e", `"_____w"`)},
 		{"S12: RSA modulus even", swap(goodRSA, "n", `"`+base64.RawURLEncoding.EncodeToString(new(big.Int).Lsh(rsaKey.N, 1).Bytes())+`"`)},
 		{"RSA modulus with a zero octet in front", swap(goodRSA, "n", `"`+base64.RawURLEncoding.EncodeToString(append([]byte{0}, rsaKey.N.Bytes()...))+`"`)},
