@@ -26,7 +26,8 @@ func newKeyCommand() *cobra.Command {
 		Long: `Create, list and revoke the API keys in the file of an api_key block.
 
 The file holds hashes of the keys, never keys. A running gateway rereads it
-within about a second; no reload is needed.`,
+within about a second; no reload is needed. The file with .lock behind its name
+keeps two of these commands from writing at once; it stays, empty.`,
 	})
 	cmd.AddCommand(newKeyCreateCommand(), newKeyListCommand(), newKeyRevokeCommand())
 	return cmd
@@ -79,17 +80,17 @@ exist, readable for you only; an existing one keeps its owner and group.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&file, "file", defaultKeyFile, "the key file")
-	f.StringVar(&pepperFile, "pepper-file", "", "a file with the pepper, or - for stdin")
-	f.StringVar(&pepperEnv, "pepper-env", "", "the environment variable with the pepper")
-	f.StringVar(&r.ID, "id", "", "the key's id: lower-case letters and digits (default: a random one)")
-	f.StringVar(&r.Owner, "owner", "", "who the key is for: the principal's id (required)")
-	f.StringArrayVar(&r.Scopes, "scope", nil, "a scope of the key; repeat for more")
-	f.StringArrayVar(&r.Roles, "role", nil, "a role of the key; repeat for more")
-	f.StringVar(&r.Tier, "tier", "", "the class of service, for quotas")
-	f.StringArrayVar(&r.Allow, "allow", nil, "an address or prefix the key may be used from; repeat for more (default: any)")
-	f.StringVar(&expires, "expires", "", "when the key ends: a duration such as 90d or a moment (RFC 3339) (default: never)")
-	f.StringVar(&notBefore, "not-before", "", "when the key begins: a moment (RFC 3339) or a duration from now (default: now)")
+	f.StringVar(&file, "file", defaultKeyFile, "the key `FILE`")
+	f.StringVar(&pepperFile, "pepper-file", "", "a `FILE` with the pepper, or - for stdin")
+	f.StringVar(&pepperEnv, "pepper-env", "", "the `NAME` of the environment variable with the pepper")
+	f.StringVar(&r.ID, "id", "", "the key's `ID`: lower-case letters and digits (default: a random one)")
+	f.StringVar(&r.Owner, "owner", "", "the `NAME` of who the key is for: the principal's id (required)")
+	f.StringArrayVar(&r.Scopes, "scope", nil, "a `SCOPE` of the key; repeat for more")
+	f.StringArrayVar(&r.Roles, "role", nil, "a `ROLE` of the key; repeat for more")
+	f.StringVar(&r.Tier, "tier", "", "the `TIER`: the class of service, for quotas")
+	f.StringArrayVar(&r.Allow, "allow", nil, "an address or `PREFIX` the key may be used from; repeat for more (default: any)")
+	f.StringVar(&expires, "expires", "", "`WHEN` the key ends: a duration such as 90d or a moment (RFC 3339) (default: never)")
+	f.StringVar(&notBefore, "not-before", "", "`WHEN` the key begins: a moment (RFC 3339) or a duration from now (default: now)")
 	f.BoolVar(&asJSON, "json", false, "print the key and its record as JSON")
 	return cmd
 }
@@ -126,7 +127,7 @@ func newKeyListCommand() *cobra.Command {
 			return writeJSON(cmd.OutOrStdout(), map[string]any{"keys": views})
 		},
 	}
-	cmd.Flags().StringVar(&file, "file", defaultKeyFile, "the key file")
+	cmd.Flags().StringVar(&file, "file", defaultKeyFile, "the key `FILE`")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -189,6 +190,6 @@ so that the id is not given out again.`,
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&file, "file", defaultKeyFile, "the key file")
+	cmd.Flags().StringVar(&file, "file", defaultKeyFile, "the key `FILE`")
 	return cmd
 }

@@ -47,9 +47,9 @@ overwritten.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&out, "out", "", "the file for the private key (required)")
-	f.StringVar(&public, "public", "", "the file for the public key")
-	f.StringVar(&algorithm, "algorithm", "ES256", "what the key is to sign with: ES256, ES384, ES512, EdDSA, RS256 … PS512")
+	f.StringVar(&out, "out", "", "the `FILE` for the private key (required)")
+	f.StringVar(&public, "public", "", "the `FILE` for the public key")
+	f.StringVar(&algorithm, "algorithm", "ES256", "the `ALGORITHM` the key is to sign with: ES256, ES384, ES512, EdDSA, RS256 … PS512")
 	return cmd
 }
 

@@ -64,17 +64,17 @@ func newTokenSignCommand() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&t.key, "key", "", "a PEM file with the private key (RSA, EC, Ed25519; PKCS #8, PKCS #1, SEC 1), or - for stdin (required)")
-	f.StringVar(&t.algorithm, "algorithm", "", "the signature algorithm (default: RS256, ES256, ES384, ES512 or EdDSA, by the key)")
-	f.StringVar(&t.kid, "kid", "", "the key id in the token's header")
-	f.StringVar(&t.issuer, "issuer", "", "iss: who issues the token (required)")
-	f.StringVar(&t.subject, "subject", "", "sub: who the token is about (required)")
-	f.StringArrayVar(&t.audience, "audience", nil, "aud: who the token is for; repeat for more (required)")
-	f.StringArrayVar(&t.scopes, "scope", nil, "a scope; repeat for more")
-	f.StringArrayVar(&t.roles, "role", nil, "a role; repeat for more")
-	f.StringVar(&t.rolesClaim, "roles-claim", "roles", "the claim for roles; dots lead into objects, as in realm_access.roles")
-	f.StringVar(&t.expires, "expires", "10m", "exp: a duration from now; negative for a token that has expired")
-	f.StringArrayVar(&t.claims, "claim", nil, "another claim as NAME=VALUE, where VALUE is JSON or else a text; repeat for more")
+	f.StringVar(&t.key, "key", "", "a PEM `FILE` with the private key (RSA, EC, Ed25519; PKCS #8, PKCS #1, SEC 1), or - for stdin (required)")
+	f.StringVar(&t.algorithm, "algorithm", "", "the signature `ALGORITHM` (default: RS256, ES256, ES384, ES512 or EdDSA, by the key)")
+	f.StringVar(&t.kid, "kid", "", "the key `ID` in the token's header")
+	f.StringVar(&t.issuer, "issuer", "", "iss, a `URL`: who issues the token (required)")
+	f.StringVar(&t.subject, "subject", "", "sub, an `ID`: who the token is about (required)")
+	f.StringArrayVar(&t.audience, "audience", nil, "aud, a `NAME`: who the token is for; repeat for more (required)")
+	f.StringArrayVar(&t.scopes, "scope", nil, "a `SCOPE`; repeat for more")
+	f.StringArrayVar(&t.roles, "role", nil, "a `ROLE`; repeat for more")
+	f.StringVar(&t.rolesClaim, "roles-claim", "roles", "the `CLAIM` for roles; dots lead into objects, as in realm_access.roles")
+	f.StringVar(&t.expires, "expires", "10m", "exp: a `DURATION` from now; negative for a token that has expired")
+	f.StringArrayVar(&t.claims, "claim", nil, "another claim as `NAME=VALUE`, where VALUE is JSON or else a text; repeat for more")
 	return cmd
 }
 
