@@ -16,11 +16,11 @@ func orders(size int) []byte {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		fmt.Fprintf(&b, `{"id":%d,"uuid":"7f0c3a5e-2b1d-4c6f-9a8e-%012x","status":"shipped","created_at":"2026-03-%02dT10:41:22Z",`+
+		fmt.Fprintf(&b, `{"id":%d,"uuid":"%08x-2b1d-4c6f-9a8e-%012x","status":"shipped","created_at":"2026-03-%02dT10:41:22Z",`+
 			`"customer":{"id":%d,"name":"John Example","city":"Springfield","phone":"555-0100"},"total":%d.%02d,"currency":"EUR","paid":true,`+
 			`"lines":[{"sku":"AB-%04d","title":"A sturdy box of screws, 4 x 40 mm","quantity":%d,"price":12.50,"tags":["tools","metal"]},`+
 			`{"sku":"CD-%04d","title":"Paint for outdoor use","quantity":1,"price":30,"tags":[]}],"links":{"self":"https://api.example.com/v1/orders/%d"},"remark":null}`,
-			480000+i, i, i%28+1, 9000+i, i%900, i%100, i%9999, i%7, i%9998, 480000+i)
+			480000+i, uint32(i*2654435761), uint64(i)*11400714819323198485>>16, i%28+1, 9000+i, i%900, i%100, i%9999, i%7, i%9998, 480000+i)
 	}
 	b.WriteString(`]}`)
 	return b.Bytes()

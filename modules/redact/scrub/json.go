@@ -6,8 +6,10 @@ func (s *Stream) run(i int, eof bool) (int, error) {
 	for {
 		var ok bool
 		var err error
-		at := s.state
-		switch at {
+		if s.state >= atNext && s.depth > 0 && !s.mute && s.act < 0 {
+			i = s.fast(i)
+		}
+		switch s.state {
 		case inText:
 			return s.text(i, eof), nil
 		case inString:

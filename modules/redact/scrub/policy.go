@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"unicode/utf8"
 
@@ -72,7 +73,7 @@ var stars = []byte("********")
 // together: names that no member can have, unknown detectors, and what is
 // selected by two rules, which would contradict each other.
 func Compile(rules []Rule) (*Policy, error) {
-	p := &Policy{names: make(map[string]int), detectors: make(map[string]int)}
+	p := newPolicy()
 	var errs []error
 	for _, r := range rules {
 		errs = append(errs, p.add(r)...)
@@ -98,6 +99,22 @@ func Compile(rules []Rule) (*Policy, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+func newPolicy() *Policy {
+	return &Policy{names: make(map[string]int), detectors: make(map[string]int)}
+}
+
+// Checker checks rules one by one as Compile would, for whoever can say where
+// each one stands. The zero value is ready.
+type Checker struct{ policy *Policy }
+
+// Check returns what is wrong with a rule, also beside those in front.
+func (c *Checker) Check(r Rule) error {
+	if c.policy == nil {
+		c.policy = newPolicy()
+	}
+	return errors.Join(c.policy.add(r)...)
 }
 
 func (p *Policy) add(r Rule) (errs []error) {
@@ -245,4 +262,13 @@ func (p *Policy) selectorOf(name []byte) int {
 		return i
 	}
 	return -1
+}
+
+// candidate returns the first index from i on at which a detector could find
+// something.
+func (p *Policy) candidate(b []byte, i int) int {
+	if p.set == nil {
+		return math.MaxInt
+	}
+	return p.set.Candidate(b, i)
 }

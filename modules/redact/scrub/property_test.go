@@ -19,7 +19,10 @@ var bodies = []string{
 	`{"a":"` + strings.Repeat("x", 3000) + " " + visa + strings.Repeat("é", 3000) + `"}`,
 	`{"a":"` + jwt + strings.Repeat("A", 9000) + `\u0041\u0041.` + strings.Repeat("B", 5000) + ` ",` + strings.Repeat(" ", 500) + `"secret":1}`,
 	`{"a":"aws_secret_access_key = wJalrXUtnFEMI\/K7MDENG\/bPxRfiCYEXAMPLEKEY"}`,
-	`4111 1111 1111 1111 {"password":`, `{"a":tru`, `{"a":"\ud83d`, `{"a":1,,}`, `{"iban":"\`, "\x00{}", `[1`, `{"password":[{]}`,
+	`4111 1111 1111 1111 {"password":`, `{"a":tru`, `{"a":"\ud83d`, `{"a":1,,}`, `{"iban":"\`, "\x00{}", `[1`, `{"password":[{]}`, "A\x00",
+	`{"":"""":"0000000000000000000000000000000000" "0":0.000000000000000000,"0":"0000000000000000000000000"}`,
+	`{[0],"pin":"00000000000000000000000000000000000000000000000000000000000000000000"}`,
+	`"x" 1` + "\n" + `{"a":1}   "a" true   null "000000000000000000000000000000000000000000000000" [] [[],{}]`,
 }
 
 var eventBodies = []string{
@@ -34,7 +37,7 @@ func TestCutsDoNotChangeWhatComesOut(t *testing.T) {
 		compare := func(how string, cut func(rest int) int) {
 			t.Helper()
 			got, n, err := redactParts(p, kind, []byte(body), cut)
-			if got != want || err != failed || err == nil && fmt.Sprint(n) != fmt.Sprint(counts) {
+			if !sameError(err, failed) || err == nil && (got != want || fmt.Sprint(n) != fmt.Sprint(counts)) {
 				t.Fatalf("%s, kind %d, %.100q:\n got %q (%v)\nwant %q (%v)", how, kind, body, got, err, want, failed)
 			}
 		}
@@ -176,7 +179,7 @@ func redactString(p *Policy, v string) string {
 func checkBody(t *testing.T, p *Policy, body string, cut func(rest int) int) {
 	got, _, err := redactParts(p, JSON, []byte(body), cut)
 	whole, _, wholeErr := redactParts(p, JSON, []byte(body), func(rest int) int { return rest })
-	if err != wholeErr || err == nil && got != whole {
+	if !sameError(err, wholeErr) || err == nil && got != whole {
 		t.Fatalf("cut up: %q (%v), whole: %q (%v)", got, err, whole, wholeErr)
 	}
 	if !json.Valid([]byte(body)) {
@@ -206,6 +209,11 @@ func checkBody(t *testing.T, p *Policy, body string, cut func(rest int) int) {
 	if equal(want, before) && got != body {
 		t.Fatalf("nothing was to be redacted, but %q became %q", body, got)
 	}
+}
+
+// sameError: of two things that cannot be inspected, a cut may show either first.
+func sameError(a, b error) bool {
+	return a == b || a != nil && b != nil && (a == ErrEncoding || b == ErrEncoding)
 }
 
 func equal(a, b any) bool { return fmt.Sprintf("%#v", a) == fmt.Sprintf("%#v", b) }
@@ -280,7 +288,7 @@ func FuzzKinds(f *testing.F) {
 		k := Kind(kind % 4)
 		want, _, failed := redactParts(p, k, body, func(rest int) int { return rest })
 		got, _, err := redactParts(p, k, body, func(int) int { return int(size) + 1 })
-		if err != failed || err == nil && got != want {
+		if !sameError(err, failed) || err == nil && got != want {
 			t.Fatalf("kind %d: %q (%v), whole: %q (%v)", k, got, err, want, failed)
 		}
 	})

@@ -54,14 +54,16 @@ const (
 type state uint8
 
 const (
-	atTop     state = iota // a value, outside of all others
-	atFirst                // the first member of an object, or its end
-	atColon                // the colon behind a name
-	atValue                // a value
-	atElement              // the first element of an array, or its end
-	atNext                 // a comma, or the end of an object or array
-	inString               // the rest of a string
-	inText                 // text until the end
+	atTop    state = iota // a value, outside of all others
+	inString              // the rest of a string
+	inText                // text until the end
+	atColon               // the colon behind a name
+
+	// Those of the fast path:
+	atNext    // a comma, or the end of an object or array
+	atFirst   // the first member of an object, or its end
+	atValue   // a value
+	atElement // the first element of an array, or its end
 )
 
 // Stream redacts one body. What is written to it comes out of the writer
@@ -83,13 +85,11 @@ type Stream struct {
 	from int    // where the undecided input begins in held
 	out  []byte
 
-	// While run is under way: the input, where text begins that belongs
-	// together, up to where the input is written or dropped, and up to where no
-	// candidate of the detectors stands.
-	b     []byte
-	floor int
-	done  int
-	clean int
+	b     []byte // the input, while run is under way, and indices in it:
+	floor int    // where text begins that belongs together
+	done  int    // up to where the input is written or dropped
+	clean int    // up to where no candidate of the detectors stands, from where it was looked for
+	slash int    // the same for backslashes
 
 	state state
 	depth int
@@ -224,7 +224,7 @@ func (s *Stream) end() error { return s.advance(true) }
 // advance runs over what is held, and keeps what is undecided and the context
 // in front of it.
 func (s *Stream) advance(eof bool) error {
-	s.b, s.done, s.clean = s.held, s.from, -1
+	s.b, s.done, s.clean, s.slash = s.held, s.from, -1, -1
 	i, err := s.run(s.from, eof)
 	if !s.mute {
 		s.keepTo(i)

@@ -1,0 +1,91 @@
+// Package redact takes secrets and personal data out of what backends answer and
+// out of what the gateway logs.
+//
+//	redact [<matcher>] {
+//		response {
+//			drop    keys   <names...>
+//			mask    keys   <names...> {
+//				keep_last <number>       # 1 to 32
+//			}
+//			mask    detect <detectors...> {
+//				keep_last <number>
+//			}
+//			replace keys   <names...> <text>
+//			replace detect <detectors...> <text>
+//		}
+//		on_error block | truncate        # default: block
+//		mode     enforce | dry_run       # default: enforce
+//	}
+//
+// The lines of response may be repeated; what two of them select is refused as a
+// contradiction. keys are names of JSON members, at any depth; case and the
+// separators _ - . and space make no difference (apiKey is api_key), and escape
+// sequences are decoded. detect are the detectors card, email, jwt and cloud_keys
+// of package detect: they search the strings, names and numbers of JSON, also
+// where those are written with escape sequences, and text.
+//
+// drop removes a member with its comma. mask leaves eight asterisks of a text,
+// whatever its length, 0 of a number and null of everything else, and with
+// keep_last the last characters or digits of a text or number that has at least
+// twice as many. replace leaves the text, as a JSON string where a whole value is
+// replaced. Valid JSON stays valid, what is not redacted stays as it is to the
+// byte, and a detector's find in a number leaves a number.
+//
+// # What is inspected
+//
+//   - JSON: application/json, text/json, +json, NDJSON, JSON lines, JSON
+//     sequences. With a rule for keys, what is not JSON is not passed on; without
+//     one it is searched as text.
+//   - text/event-stream: the data of each event, as JSON if it is some, else as
+//     text; an event leaves when it is complete.
+//   - Text: text/*, XML, +xml (SVG is that), YAML, JavaScript, forms, JWTs, and
+//     bodies without a Content-Type: by the detectors. A body that begins with a
+//     brace or bracket is read as JSON as far as it is some.
+//   - image/*, audio/*, video/*, fonts and WebAssembly pass as they are.
+//   - Everything else is not passed on: archives, documents,
+//     application/octet-stream, multipart, and the binary forms of structured data
+//     (MessagePack, CBOR, Protocol Buffers, gRPC), in which some backends send
+//     the same data to whoever asks for them. Put downloads that have to pass
+//     behind a matcher.
+//
+// gzip is decoded, in up to two layers; other content codings are not passed on,
+// and the backend is asked for none. Character sets have to be supersets of
+// ASCII. A response in full goes out with a Content-Length if it is small (16
+// KiB), and in chunks otherwise. One stream takes less than 64 KiB, besides the
+// 40 KiB of a gzip decoder.
+//
+// What is not inspected: the headers of responses, JSON inside a JSON string, and
+// percent-encoded text. Trailers are dropped. Rules apply although a response says
+// no-transform.
+//
+// # Caches and ranges
+//
+// Entity tags get a suffix that changes with the rules, and only tags with the
+// present suffix reach the backend in If-None-Match and If-Match, without it.
+// Last-Modified and Accept-Ranges, digests and signatures of the body
+// (Digest, Content-Digest, Repr-Digest, Content-MD5, Signature) are removed. Range,
+// If-Range, and on GET and HEAD If-Modified-Since and If-Unmodified-Since do not
+// reach the backend: a copy from before a change of the rules is not confirmed,
+// and no part is taken out of what was not seen whole. An If-Match without a tag
+// of the present suffix fails.
+//
+// # Failing
+//
+// It fails closed. What cannot be inspected is answered with 502 and a problem
+// document, as long as nothing was sent (16 KiB of a body are held back unless the
+// backend flushes); after that, the connection is aborted, or with on_error
+// truncate the response ends. The reasons: redact.type, redact.charset,
+// redact.coding, redact.bomb (compressed to make us work), redact.partial (206),
+// redact.upgrade (WebSocket and other protocols, refused before the backend is
+// asked), redact.not_json, redact.limit (nested more than 512 deep; a name or
+// number of more than 16 KiB).
+//
+// In dry_run requests and responses are not touched: what would be redacted and
+// refused is counted.
+//
+// Metrics: sallyport_redact_matches_total{site,mode,action,selector}, with
+// keys:NAME or detect:DETECTOR as the selector, beside
+// sallyport_decisions_total{guard="redact"}. No placeholders.
+//
+// The log encoder is documented at Encoder.
+package redact

@@ -1,0 +1,168 @@
+package scrub
+
+import (
+	"bytes"
+	"encoding/binary"
+)
+
+// fast takes what most JSON consists of, for as long as the input has it whole:
+// members whose names no rule has, short numbers, strings without escape
+// sequences and candidates. It stops in front of everything else, in a state
+// from which the other methods go on. It decides nothing that they would not
+// decide in the same way. The state has to be one of its own, inside an object
+// or array.
+func (s *Stream) fast(i int) int {
+	b := s.b
+	last := len(b) - 32 // a token that begins in front has its beginning whole
+	state := s.state
+	object := s.inObject()
+loop:
+	for i < last {
+		if state == atNext || state == atFirst {
+			quote := i
+			switch c := b[i]; {
+			case c == ',' && state == atNext:
+				if !object {
+					i++
+					state = atValue
+					continue
+				}
+				if !s.kept {
+					break loop
+				}
+				for quote++; quote < last && b[quote] <= ' ' && isSpace(b[quote]); {
+					quote++
+				}
+			case c == '}' && object, c == ']' && !object && state == atNext:
+				if s.depth == 1 {
+					break loop
+				}
+				i++
+				s.depth--
+				s.kept = true
+				object = s.inObject()
+				state = atNext
+				continue
+			case c <= ' ' && isSpace(c):
+				i++
+				continue
+			case state == atNext:
+				break loop
+			}
+			if quote >= last || b[quote] != '"' || !object {
+				break loop
+			}
+			end := s.clearString(quote + 1)
+			if end >= last || b[end+1] != ':' || s.named(quote+1, end) {
+				break loop
+			}
+			s.kept = true
+			i = end + 2
+			state = atValue
+		}
+		switch c := b[i]; {
+		case c == '"':
+			end := s.clearString(i + 1)
+			if end >= last {
+				break loop
+			}
+			i = end + 1
+			state = atNext
+		case c >= '0' && c <= '9':
+			n := shortNumber(b[i : i+16])
+			if n == 0 {
+				break loop
+			}
+			i += n
+			state = atNext
+		case c == '{' || c == '[':
+			if s.depth == maxDepth {
+				break loop
+			}
+			s.push(c == '{')
+			i++
+			object, state = c == '{', s.state
+		case c == ' ' || c == '\n':
+			i++
+		case c == 't' && binary.LittleEndian.Uint32(b[i:]) == 't'|'r'<<8|'u'<<16|'e'<<24,
+			c == 'n' && binary.LittleEndian.Uint32(b[i:]) == 'n'|'u'<<8|'l'<<16|'l'<<24:
+			i += 4
+			state = atNext
+		case c == 'f' && binary.LittleEndian.Uint32(b[i+1:]) == 'a'|'l'<<8|'s'<<16|'e'<<24:
+			i += 5
+			state = atNext
+		default:
+			break loop
+		}
+	}
+	s.state = state
+	return i
+}
+
+// clearString returns the end of the string whose content begins at i, if there
+// is neither an escape sequence nor a candidate in it, and else the end of the
+// input.
+func (s *Stream) clearString(i int) int {
+	n := bytes.IndexByte(s.b[i:], '"')
+	if n < 0 {
+		return len(s.b)
+	}
+	end := i + n
+	if s.slash < end {
+		if s.slash < i {
+			s.slash = index(s.b, i, '\\')
+		}
+		if s.slash < end {
+			return len(s.b)
+		}
+	}
+	if s.clean < end {
+		if s.clean < i {
+			s.clean = s.policy.candidate(s.b, i)
+		}
+		if s.clean < end {
+			return len(s.b)
+		}
+	}
+	return end
+}
+
+// index returns the index of the first c in b[i:], len(b) if there is none.
+func index(b []byte, i int, c byte) int {
+	if n := bytes.IndexByte(b[i:], c); n >= 0 {
+		return i + n
+	}
+	return len(b)
+}
+
+// named reports whether a rule has the name b[start:end].
+func (s *Stream) named(start, end int) bool {
+	name := s.b[start:end]
+	return s.policy.mayName(name) && s.policy.selectorOf(name) >= 0
+}
+
+// shortNumber returns the length of the number that b begins with, if it is one
+// without a sign and an exponent, too short for a detector, and followed by what
+// has to follow it; else 0.
+func shortNumber(b []byte) int {
+	n := 0
+	for n < 12 && b[n]-'0' <= 9 {
+		n++
+	}
+	if b[0] == '0' && n > 1 {
+		return 0
+	}
+	if b[n] == '.' {
+		point := n
+		for n++; n < 12 && b[n]-'0' <= 9; {
+			n++
+		}
+		if n == point+1 {
+			return 0
+		}
+	}
+	if c := b[n]; n < 12 && (c == ',' || c == '}' || c == ']') {
+		return n
+	}
+	return 0
+}
