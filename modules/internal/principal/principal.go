@@ -21,8 +21,8 @@ type Principal struct {
 	Roles []string
 	// Tier is the class of service, such as "gold"; empty if there is none.
 	Tier string
-	// Claims are the token's claims as decoded JSON with json.Number for
-	// numbers; nil for methods that have none.
+	// Claims are the token's claims as decoded JSON with json.Number for numbers;
+	// for an API key, its key_id.
 	Claims map[string]any
 }
 

@@ -37,6 +37,10 @@ func Resolve(s string) (string, error) {
 // Check refuses what Resolve would not even try to read, for use while a
 // configuration is parsed. Nothing is read, and the error does not contain s.
 func Check(s string) error {
+	if strings.HasPrefix(s, "{http.request.uri.path.file.") {
+		// What Caddy's shorthands make of {file.name} in a Caddyfile.
+		return errors.New("{file.NAME} without a slash or dot means a part of the request's path in a Caddyfile: write {file../NAME}")
+	}
 	if _, ok := placeholder(s); !ok {
 		return errors.New("write a secret as {env.NAME} or {file.PATH}, not as its value")
 	}

@@ -23,6 +23,7 @@ func TestResolve(t *testing.T) {
 		{"literal around a placeholder", "x{env.SALLYPORT_TEST_SECRET}", "", "write a secret as"},
 		{"two placeholders", "{env.A}{env.B}", "", "write a secret as"},
 		{"another placeholder", "{http.request.header.X}", "", "write a secret as"},
+		{"what Caddy makes of {file.pepper}", "{http.request.uri.path.file.pepper}", "", "write {file../NAME}"},
 		{"missing file", "{file." + dir + "/none}", "", "none"},
 		{"empty file", "{file." + dir + "/empty}", "", "is empty"},
 		{"unset variable", "{env.SALLYPORT_TEST_UNSET}", "", "is not set"},
