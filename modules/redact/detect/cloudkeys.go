@@ -22,6 +22,8 @@ var (
 	slackish = newClass(digits + lower + upper + "-")
 	tilde    = newClass(digits + lower + upper + "_~.-")
 	hexDash  = newClass(digits + "abcdefABCDEF-")
+
+	lowerAlnum = newClass(digits + lower)
 )
 
 // marks lists the credentials by issuer. Where a prefix says it all, the
@@ -165,7 +167,7 @@ var marks = []mark{
 
 // Issuers lists whose credentials cloud_keys finds, sorted.
 func Issuers() []string {
-	var names []string
+	names := []string{"Sallyport"}
 	for _, m := range marks {
 		names = append(names, m.issuer)
 	}
@@ -181,6 +183,7 @@ func (s *Set) addCloudKeys() {
 	for _, name := range []string{"ecret_access_key", "ECRET_ACCESS_KEY", "ecretAccessKey"} {
 		s.add(literal(name), awsSecret(len(name)))
 	}
+	s.add(literal("sp_"), sallyportKey)
 	// An Azure client secret has its mark, a digit and Q~, behind three others.
 	any := tilde.String()
 	s.add([]string{any, any, any, digits, "Q", "~"}, azureSecret)
@@ -269,4 +272,43 @@ func azureSecret(b []byte, from, at int, final bool) (Match, verdict) {
 		return find, no
 	}
 	return find, yes
+}
+
+// sallyportKey decides the key of this gateway at b[at:]: sp_, an id, a secret of
+// 32 characters and a checksum of 7.
+func sallyportKey(b []byte, from, at int, final bool) (Match, verdict) {
+	find := Match{Start: at, End: at + 3, Detector: CloudKeys}
+	if wordBefore(b, at) {
+		return find, no
+	}
+	for i, part := range [...]struct{ min, max int }{{1, 32}, {32, 32}, {7, 7}} {
+		if i > 0 {
+			if find.End == len(b) {
+				return find, undecided(final)
+			}
+			if b[find.End] != '_' {
+				return find, no
+			}
+			find.End++
+		}
+		n := lowerAlnum.run(b, find.End, part.max+1)
+		find.End += n
+		if n <= part.max && find.End == len(b) && !final {
+			return find, more
+		}
+		if n < part.min || n > part.max {
+			return find, no
+		}
+	}
+	if find.End < len(b) && word[b[find.End]] {
+		return find, no
+	}
+	return find, yes
+}
+
+func undecided(final bool) verdict {
+	if final {
+		return no
+	}
+	return more
 }

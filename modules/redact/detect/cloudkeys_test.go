@@ -64,6 +64,7 @@ func TestIssuersAreSortedAndNamedOnce(t *testing.T) {
 func TestCloudKeys(t *testing.T) {
 	one := func(s string) []string { return []string{"cloud_keys:" + s} }
 	secret := "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+	ownKey := "sp_k7f3a_" + strings.Repeat("0a", 16) + "_0123abc"
 	azure := "abc8Q~" + strings.Repeat("aB3_", 8)
 	runFindTests(t, []findTest{
 		{"AWS key id", "AKIAIOSFODNN7EXAMPLE", one("AKIAIOSFODNN7EXAMPLE")},
@@ -78,6 +79,9 @@ func TestCloudKeys(t *testing.T) {
 		{"Slack webhook", "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX",
 			one("hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX")},
 		{"OpenAI", "sk-proj-abcdefghijklmnopqrst", one("sk-proj-abcdefghijklmnopqrst")},
+		{"our own API key", "X-Api-Key: " + ownKey + "\r\n", one(ownKey)},
+		{"our own API key with a longer checksum is none", ownKey + "0", nil},
+		{"a name that begins like our own API key is none", "sp_get_customer_orders_by_region_and_date_range_v2", nil},
 		{"a slug that begins with sk- is none", "/sk-learn-how-to-write-a-very-long-title-of-a-page", nil},
 		{"Stripe's public key is none", "pk_live_abcdefghijklmnop", nil},
 	})

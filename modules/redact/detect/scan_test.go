@@ -24,6 +24,7 @@ var corpus = []string{
 	"aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY abc8Q~" + strings.Repeat("aB3_", 8) + " AKIAIOSFODNN7EXAMPLE",
 	`\u003dghp_16C7e42F292c6912E7710c838347Ae178B4a\nsk_live_abcdefghijkl\tAKIAIOSFODNN7EXAMPLEx`,
 	"SG." + strings.Repeat("a", 66) + " AIza" + strings.Repeat("b", 35) + "@x.com key-0123456789abcdef0123456789abcdef",
+	"sp_k7f3a_" + strings.Repeat("0a", 16) + "_0123abc,sp_" + strings.Repeat("a", 40) + " sp_k_" + strings.Repeat("0a", 16) + "_0123abcd",
 	"git@github.com:a/b.git a@b@c.de@f.gh @@@a@@b.c@ .@a.de -@a.de",
 }
 
@@ -154,6 +155,7 @@ var hostile = map[string]string{
 	"bounded marks":      "AKIA",
 	"dotted marks":       "SG.",
 	"Azure":              "aaa1Q~",
+	"own keys":           "sp_a_",
 	"AWS names":          "ecret_access_key",
 	"hyphens, cards":     visa + "-",
 	"the rarest pairs":   "yJ",
