@@ -14,4 +14,5 @@ import (
 	_ "github.com/sallyport-gateway/sallyport/modules/health"
 	_ "github.com/sallyport-gateway/sallyport/modules/problem"
 	_ "github.com/sallyport-gateway/sallyport/modules/ratelimiter"
+	_ "github.com/sallyport-gateway/sallyport/modules/redact"
 )

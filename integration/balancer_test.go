@@ -77,7 +77,7 @@ func startBalanced(t *testing.T, example string) *balanced {
 	b.key, b.token = credentials(t, dir)
 	env := map[string]string{
 		"BALANCER": "127.0.0.1/32", "DENY": deniedClient, "BACKEND": strings.TrimPrefix(b.backend.URL, "http://"),
-		"HEALTH_PORT": port(freeAddr(t)), "TOKEN_KEY": "issuer.pub.pem", "KEYS": "keys.json", "PEPPER": "pepper",
+		"HEALTH_PORT": port(freeAddr(t)), "TOKEN_KEY": "issuer.pub.pem", "KEYS": "keys.json", "PEPPER": "./pepper",
 		"CERTIFICATE": certificate, "KEY": key,
 	}
 	var config string

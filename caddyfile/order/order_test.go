@@ -35,7 +35,10 @@ const directives = `
 		}
 	}
 	access_rules {
-		otherwise allow
+		rule known {
+			path /orders/*
+			require method jwt
+		}
 	}
 	auth {
 		jwt https://issuer.example {
