@@ -31,7 +31,7 @@ func (s *scan) atSign(v view, w *word, i int) {
 // isDialect reports whether what follows the '@' at i is tcp(, unix(, ….
 func isDialect(t []byte, i int) bool {
 	j := i + 1
-	for j < len(t) && j-i < 10 && (fold[t[j]] != 0) {
+	for j < len(t) && j-i < 10 && isName(t[j]) {
 		j++
 	}
 	return j < len(t) && j > i+1 && t[j] == '('
@@ -47,13 +47,18 @@ func allDigits(b []byte) bool {
 }
 
 // mayBeScheme reports whether the word in front of b[i] may be one that scheme
-// looks for. False is certain.
+// looks for, by its last three letters. False is certain.
 func mayBeScheme(b []byte, i int) bool {
 	if i < 4 {
 		return false
 	}
-	switch string([]byte{b[i-3] | 0x20, b[i-2] | 0x20, b[i-1] | 0x20}) {
-	case "rer", "sic", "pop", "ate", "tlm", "key":
+	switch uint32(b[i-3])<<16&0xdf0000 | uint32(b[i-2])<<8&0xdf00 | uint32(b[i-1])&0xdf {
+	case 'R'<<16 | 'E'<<8 | 'R', // bearer
+		'S'<<16 | 'I'<<8 | 'C', // basic
+		'P'<<16 | 'O'<<8 | 'P', // dpop
+		'A'<<16 | 'T'<<8 | 'E', // negotiate, private
+		'T'<<16 | 'L'<<8 | 'M', // ntlm
+		'K'<<16 | 'E'<<8 | 'Y': // apikey
 		return true
 	}
 	return false
@@ -68,10 +73,10 @@ func (s *scan) scheme(v view, i int) int {
 		return 0
 	}
 	j := i
-	for j > 0 && i-j < 12 && fold[t[j-1]] != 0 && fold[t[j-1]] != foldOther {
+	for j > 0 && i-j < 12 && isLetter(t[j-1]) {
 		j--
 	}
-	if j > 0 && fold[t[j-1]] != 0 && t[j-1] != '-' {
+	if j > 0 && isName(t[j-1]) && t[j-1] != '-' {
 		return 0
 	}
 	if string(t[j:i]) == "PRIVATE" {
@@ -127,7 +132,7 @@ var endsCredential = func() (t [256]bool) {
 func (s *scan) isChallenge(t []byte, i int) bool {
 	var buf [maxWord + 1]byte
 	word := buf[:0]
-	for ; i < len(t) && fold[t[i]] != 0 && len(word) < len(buf); i++ {
+	for ; i < len(t) && isName(t[i]) && len(word) < len(buf); i++ {
 		c := t[i]
 		if 'A' <= c && c <= 'Z' {
 			c |= 0x20

@@ -1,5 +1,10 @@
 package logtext
 
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
 // maxObjects bounds how many places of a text are tried as the beginning of a
 // JSON object. Console entries have one; the text around is scanned anyway.
 const maxObjects = 8
@@ -13,7 +18,6 @@ const (
 // scanEntry masks a whole entry: JSON as its structure says, and everything
 // else, such as the first half of zap's console format, as text.
 func (s *scan) scanEntry() {
-	s.findHits()
 	b := s.entry
 	if end, ok := s.walk(0); ok && (skipSpace(b, end) == len(b) || b[end-1] == '}') {
 		s.rest(end, len(b))
@@ -45,26 +49,10 @@ func (s *scan) rest(from, to int) {
 	}
 }
 
-// findHits runs the detectors once over the entry as it stands, which is
-// faster than string by string. Strings with escapes are detected again, as
-// they read.
-func (s *scan) findHits() {
-	s.hits = s.hits[:0]
-	for from := 0; from < len(s.entry); {
-		m, ok := s.detectors.Next(s.entry, from)
-		if !ok {
-			return
-		}
-		s.hits = append(s.hits, edit{start: m.Start, end: m.End})
-		from = max(m.End, from+1)
-	}
-}
-
 // walk masks the JSON value at i and returns where it ends. It reports false,
 // with no edits, if there is no valid one.
 func (s *scan) walk(i int) (end int, ok bool) {
 	mark := len(s.edits)
-	s.hit = 0
 	if end, ok = s.value(i); !ok {
 		s.edits = s.edits[:mark]
 	}
@@ -109,17 +97,21 @@ func (s *scan) value(i int) (end int, ok bool) {
 			if i, ok = s.str(i+1, masked || secret != 0); !ok {
 				return 0, false
 			}
-		default:
+		case 't', 'f', 'n':
 			n := literal(b[i:])
 			if n == 0 {
-				if n = number(b, i) - i; n <= 0 {
-					return 0, false
-				}
-				if masked || secret != 0 || s.isHit(i, i+n) {
-					s.edits = append(s.edits, edit{i, i + n, formString})
-				}
+				return 0, false
 			}
 			i += n
+		default:
+			end := number(b, i)
+			if end == i {
+				return 0, false
+			}
+			if masked || secret != 0 || s.isCard(b[i:end]) {
+				s.edits = append(s.edits, edit{i, end, formString})
+			}
+			i = end
 		}
 		// Behind a value: go on with the next one of its container, or close
 		// as many containers as end here.
@@ -179,7 +171,7 @@ func (s *scan) member(i int) (next int, secret kind, ok bool) {
 			secret = k
 		}
 	}
-	if found != 0 || s.isHit(i+1, end) {
+	if found&skimLook != 0 || s.detects(b[i+1:end]) {
 		if !s.content(i+1, end, found) {
 			return 0, 0, false
 		}
@@ -205,7 +197,7 @@ func (s *scan) str(i int, secret bool) (next int, ok bool) {
 			}
 		}
 		s.mask(view{text: s.entry[i:end], base: i}, 0, end-i, formMask)
-	case found != 0 || s.isHit(i, end):
+	case found&skimLook != 0 || s.detects(s.entry[i:end]):
 		if !s.content(i, end, found) {
 			return 0, false
 		}
@@ -226,48 +218,78 @@ func (s *scan) content(start, end int, found skim) bool {
 	return true
 }
 
-// isHit reports whether a detector found something in entry[start:end], which
-// lies behind what it was asked before.
-func (s *scan) isHit(start, end int) bool {
-	for s.hit < len(s.hits) && s.hits[s.hit].end <= start {
-		s.hit++
+const (
+	minCard = 12 // the shortest card number
+	minKey  = 16 // shorter than the shortest token or key that has a mark
+)
+
+// detects reports whether a detector finds something in a string that has no
+// escapes but those of quotes, and no '@', which skim suspects. Most strings of
+// an entry are shorter than a key, and have too few digits for a card.
+func (s *scan) detects(b []byte) bool {
+	if len(b) < minKey {
+		i := 0
+		for i <= len(b)-minCard && !isDigit(b[i]) {
+			i++
+		}
+		if i > len(b)-minCard {
+			return false
+		}
 	}
-	return s.hit < len(s.hits) && s.hits[s.hit].start < end
+	_, ok := s.detectors.Next(b, 0)
+	return ok
+}
+
+// isCard reports whether a JSON number is a card's.
+func (s *scan) isCard(number []byte) bool {
+	if len(number) < minCard {
+		return false
+	}
+	_, ok := s.detectors.Number(number)
+	return ok
 }
 
 // skim says what a first look at a string found.
 type skim uint8
 
 const (
-	skimEscape skim = 1 << iota // it has escapes, and reads differently
+	skimEscape skim = 1 << iota // it has escapes
 	skimLook                    // something in it is worth a look
 )
 
 // skim returns where the string ends that begins at i, or -1 if it does not or
 // has a control character in it. It is the loop that an ordinary entry spends
-// its time in: one table lookup per character, and nothing is looked at twice
+// its time in: it takes two characters at a time, and looks at nothing twice
 // unless it may be secret.
 func (s *scan) skim(i int) (end int, found skim) {
 	b, start := s.entry, i
-	for ; i < len(b); i++ {
-		class := skimClass[b[i]]
-		if class == 0 {
-			continue
+	for i >= 0 && i < len(b) { // i >= 0 spares bounds checks
+		if i <= len(b)-8 {
+			m := special(binary.LittleEndian.Uint64(b[i:]))
+			if m == 0 {
+				i += 8
+				continue
+			}
+			i += bits.TrailingZeros64(m) >> 3
 		}
-		switch class {
+		switch skimClass[b[i]] {
 		case skimQuote:
 			return i, found
 		case skimBackslash:
+			// An escaped quote is a quote for all that follows here. Whatever
+			// else is escaped has to be read.
 			found |= skimEscape
-			i++ // the next one is no quote; what it is, unquote checks
+			if i++; i < len(b) && b[i] != '"' {
+				found |= skimLook
+			}
 		case skimControl:
 			return -1, 0
 		case skimSuspect:
 			found |= skimLook
 		case skimPair:
-			if found == 0 && s.names.mayEnd(b, i) {
+			if found&skimLook == 0 && s.names.mayEnd(b, i) {
 				if k, _ := s.names.find(b, start, i); k != 0 && (b[i] == '=' || k&asMember != 0) {
-					found = skimLook
+					found |= skimLook
 				}
 			}
 		case skimSpace:
@@ -275,8 +297,21 @@ func (s *scan) skim(i int) (end int, found skim) {
 				found |= skimLook
 			}
 		}
+		i++
 	}
 	return -1, 0
+}
+
+// special marks, with its high bit, each of eight characters that skim has to
+// know of, and a few others: those below '&' and between ':' and '@', '+' and
+// the backslash.
+func special(x uint64) uint64 {
+	const low, high = 0x0101010101010101, 0x8080808080808080
+	c := x &^ high
+	return (^(c + (0x80-'&')*low) |
+		(c+(0x80-':')*low)&^(c+(0x7f-'@')*low) |
+		^(c ^ '+'*low + 0x7f*low) |
+		^(c ^ '\\'*low + 0x7f*low)) & high &^ x
 }
 
 const (
@@ -303,6 +338,9 @@ var skimClass = func() (t [256]uint8) {
 }()
 
 func skipSpace(b []byte, i int) int {
+	if i < len(b) && b[i] > ' ' {
+		return i
+	}
 	for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == '\n' || b[i] == '\r') {
 		i++
 	}

@@ -53,7 +53,7 @@ var secretKeys = []string{
 // words that mean something else as the member of a JSON object.
 var secretQuery = []string{
 	"code", "key", "sid", "sig", "sign", "ticket", "hmac", "oauth_verifier",
-	"SAMLResponse", "SAMLRequest", "SAMLart", "wresult",
+	"SAMLResponse", "SAMLart", "wresult",
 	"AWSAccessKeyId", "OSSAccessKeyId", "hdnea", "hdnts", "hdntl",
 }
 

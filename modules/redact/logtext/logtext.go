@@ -84,7 +84,7 @@ func (c *Cleaner) Clean(dst io.Writer, entry []byte) (changed bool) {
 	}
 	s.entry = nil
 	if cap(s.unquoted.text) <= maxKept && cap(s.peeled[0].text) <= maxKept && cap(s.peeled[1].text) <= maxKept &&
-		cap(s.edits) <= maxKept/8 && cap(s.hits) <= maxKept/8 && cap(s.stack) <= maxKept {
+		cap(s.edits) <= maxKept/8 && cap(s.stack) <= maxKept {
 		c.scans.Put(s)
 	}
 	return changed

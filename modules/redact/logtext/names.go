@@ -30,11 +30,17 @@ type nameSet struct {
 	prose     map[string]bool // proseWords
 	challenge map[string]bool // challengeWords
 
-	// maybe holds, for each name, its last three characters as fold maps them,
-	// the last two in the index and the third as a bit: a cheap "no" for nearly
-	// all names of an access log.
-	maybe [1 << 10]uint32
+	// Two filters that are a cheap "no" for nearly all names of an access log:
+	// the last two letters of all names, the second as a bit, and hashes of
+	// their last letters, up to six.
+	lastTwo [32]uint32
+	last    [1 << (filterBits - 6)]uint64
 }
+
+const (
+	filterBits    = 16
+	filterLetters = 6
+)
 
 type ending struct {
 	text string
@@ -86,19 +92,24 @@ func newNameSet(headers, query, keys []string) (*nameSet, error) {
 
 // CheckName reports why name cannot be the name of a header, a query parameter
 // or a JSON member to mask: names are letters, digits, '_' and '-' of at most
-// 64 bytes, with something beside '_' and '-'. Of a structured name such as
-// user[pin] or user.pin, the last part is the name.
+// 64 bytes, one of them a letter. Of a structured name such as user[pin] or
+// user.pin, the last part is the name.
 func CheckName(name string) error {
 	if len(name) > 64 {
 		return errors.New("longer than 64 bytes")
 	}
-	if normal(name) == "" {
-		return errors.New("no letter or digit in it")
-	}
+	letters := 0
 	for i := range len(name) {
-		if !isName(name[i]) {
-			return fmt.Errorf("%q cannot stand in a name; a name is letters, digits, '_' and '-'", name[i])
+		c := name[i]
+		if !isName(c) {
+			return fmt.Errorf("%q cannot stand in a name; a name is letters, digits, '_' and '-'", c)
 		}
+		if isLetter(c) || c >= 0x80 {
+			letters++
+		}
+	}
+	if letters == 0 {
+		return errors.New("no letter in it")
 	}
 	return nil
 }
@@ -107,6 +118,9 @@ func (n *nameSet) add(name string, k kind) {
 	key := normal(name)
 	n.exact[key] |= k
 	n.expect(key)
+	if len(key) < filterLetters { // CGI's names of headers
+		n.expect("http" + key)
+	}
 }
 
 func (n *nameSet) addEndings(words []string, k kind) {
@@ -118,33 +132,66 @@ func (n *nameSet) addEndings(words []string, k kind) {
 	}
 }
 
-// expect enters a normalised name into maybe, in each way in which '_' and '-'
-// may stand between its last characters.
+// expect enters the end of a normalised name into the filters.
 func (n *nameSet) expect(key string) {
-	const any = ^uint32(0)
-	c := func(back int) uint16 { return uint16(fold[key[len(key)-back]]) }
-	last := c(1) << 5
-	n.maybe[last|foldOther] |= any
-	switch len(key) {
-	case 1:
-		for second := range uint16(1 << 5) {
-			n.maybe[last|second] |= any
-		}
-	case 2:
-		n.maybe[last|c(2)] |= any
-	default:
-		n.maybe[last|c(2)] |= 1<<c(3) | 1<<foldOther
+	letters := uint32(0)
+	for back := 1; back <= min(len(key), filterLetters); back++ {
+		letters = letters<<5 | uint32(fold[key[len(key)-back]])
+	}
+	h := hashLetters(letters)
+	n.last[h>>6] |= 1 << (h & 63)
+	n.lastTwo[fold[key[len(key)-1]]] |= 1 << foldDash
+	if len(key) == 1 {
+		n.lastTwo[fold[key[0]]] = ^uint32(0)
+	} else {
+		n.lastTwo[fold[key[len(key)-1]]] |= 1 << fold[key[len(key)-2]]
 	}
 }
+
+func hashLetters(letters uint32) uint32 { return letters * 0x9e3779b1 >> (32 - filterBits) }
 
 // mayEnd reports whether a secret name may end in front of b[i]. False is
 // certain.
 func (n *nameSet) mayEnd(b []byte, i int) bool {
-	if i < 3 {
-		return true
+	if i < 2 {
+		return i > 0
 	}
-	last := uint16(foldLast[b[i-1]])
-	return last == foldOther || n.maybe[last<<5|uint16(fold[b[i-2]])]>>fold[b[i-3]]&1 == 1
+	last := foldLast[b[i-1]]
+	if last == 0 || last >= foldDigit {
+		return last != 0 && !isNumber(b, i)
+	}
+	if n.lastTwo[last]>>fold[b[i-2]]&1 == 0 {
+		return false
+	}
+	letters := uint32(0)
+	for j, back := i-1, 0; j >= 0 && back < filterLetters && i-j <= 16; j-- {
+		c := fold[b[j]]
+		if c == 0 {
+			break
+		}
+		if c == foldDash {
+			continue
+		}
+		letters = letters<<5 | uint32(c)
+		h := hashLetters(letters)
+		if n.last[h>>6]>>(h&63)&1 == 1 {
+			return true
+		}
+		back++
+	}
+	return false
+}
+
+// isNumber reports whether a number ends in front of b[i], and not a name with
+// a number behind it: names have a letter.
+func isNumber(b []byte, i int) bool {
+	j := i
+	for j > 0 && isDigit(b[j-1]) {
+		if j--; i-j > 16 {
+			return false
+		}
+	}
+	return j < i && (j == 0 || !isName(b[j-1]))
 }
 
 // find returns where the name is secret that ends in front of the separator at
@@ -218,7 +265,7 @@ func (n *nameSet) lookup(name []byte) kind {
 
 // wordStart returns where the name begins that ends at b[:j].
 func wordStart(b []byte, low, j int) int {
-	for j > low && isName(b[j-1]) {
+	for j > low && fold[b[j-1]] != 0 {
 		j--
 	}
 	return j
@@ -227,11 +274,10 @@ func wordStart(b []byte, low, j int) int {
 // normalise appends name in the form in which names are compared.
 func normalise(dst, name []byte) []byte {
 	for _, c := range name {
-		switch {
-		case c == '_' || c == '-':
-		case 'A' <= c && c <= 'Z':
-			dst = append(dst, c|0x20)
-		default:
+		if f := fold[c]; f != foldDash {
+			if f < foldDigit && f > 0 {
+				c |= 0x20
+			}
 			dst = append(dst, c)
 		}
 	}
@@ -242,31 +288,45 @@ func normal(name string) string {
 	return string(normalise(nil, []byte(name)))
 }
 
-// The classes of fold: letters are 1 to 26, what may stand in or between the
-// parts of a name is foldOther, what ends a name is 0.
-const foldOther = 31
-
-var (
-	fold     = foldTable(isName)
-	foldLast = foldTable(func(c byte) bool { // of the character in front of the separator
-		return isName(c) || isQuote(c) || isGap(c) || c == ']'
-	})
+// The classes of fold, by what a character is in a name: letters are 1 to 26,
+// characters that are no part of one are 0.
+const (
+	foldDigit = 27 // and whatever is not ASCII
+	foldDash  = 28 // also '_'
+	foldGap   = 29 // only at the end, see foldLast
 )
 
-func foldTable(other func(byte) bool) (t [256]uint8) {
+var (
+	fold     = foldTable()
+	foldLast = func() [256]uint8 { // of the character in front of the separator
+		t := foldTable()
+		for c := range 256 {
+			if b := byte(c); isQuote(b) || isGap(b) || b == ']' {
+				t[c] = foldGap
+			}
+		}
+		return t
+	}()
+)
+
+func foldTable() (t [256]uint8) {
 	for c := range 256 {
 		switch b := byte(c); {
-		case 'a' <= b|0x20 && b|0x20 <= 'z':
+		case b == '_' || b == '-':
+			t[c] = foldDash
+		case isLetter(b):
 			t[c] = b | 0x20 - 'a' + 1
-		case other(b):
-			t[c] = foldOther
+		case isName(b):
+			t[c] = foldDigit
 		}
 	}
 	return t
 }
 
+func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
+
 func isName(c byte) bool {
-	return 'a' <= c|0x20 && c|0x20 <= 'z' || isDigit(c) || c == '_' || c == '-' || c >= 0x80
+	return isLetter(c) || isDigit(c) || c == '_' || c == '-' || c >= 0x80
 }
 
 // isGap reports whether c may stand between a name and its separator: token =,

@@ -34,8 +34,6 @@ type scan struct {
 	*Cleaner
 	entry []byte
 	edits []edit // ordered, not overlapping, once a string is done
-	hits  []edit // what the detectors found in the entry as it stands
-	hit   int    // the first hit that the walk has not passed
 	stack []byte // open objects and arrays, see walk
 
 	unquoted viewBuf
