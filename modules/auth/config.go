@@ -309,7 +309,7 @@ func checkSourceHeader(name string) error {
 
 func checkKeyHeader(name string) error {
 	if strings.EqualFold(name, "Authorization") {
-		return errors.New("Authorization is for schemes such as Bearer")
+		return errors.New("header Authorization is for schemes such as Bearer")
 	}
 	return checkSourceHeader(name)
 }

@@ -139,7 +139,7 @@ func ParseName(s string) (string, error) {
 	if s == "" || len(s) > 64 || strings.ContainsFunc(s, func(c rune) bool {
 		return c >= utf8.RuneSelf || !unicode.IsLetter(c) && !unicode.IsDigit(c) && c != '-' && c != '_' && c != '.'
 	}) {
-		return "", errors.New("a name is up to 64 letters, digits, - _ and .")
+		return "", errors.New("a name has up to 64 letters, digits, hyphens, underscores and dots")
 	}
 	return s, nil
 }

@@ -96,8 +96,10 @@ func jwkOf(id string, public crypto.PublicKey) string {
 	case *rsa.PublicKey:
 		return fmt.Sprintf(`{"kty":"RSA","kid":%q,"n":%q,"e":"AQAB"}`, id, octets(p.N, p.Size()))
 	case *ecdsa.PublicKey:
-		size := (p.Curve.Params().BitSize + 7) / 8
-		return fmt.Sprintf(`{"kty":"EC","kid":%q,"crv":%q,"x":%q,"y":%q}`, id, p.Curve.Params().Name, octets(p.X, size), octets(p.Y, size))
+		point := must(p.Bytes())[1:] // behind the mark of an uncompressed point
+		x, y := point[:len(point)/2], point[len(point)/2:]
+		return fmt.Sprintf(`{"kty":"EC","kid":%q,"crv":%q,"x":%q,"y":%q}`, id, p.Curve.Params().Name,
+			base64.RawURLEncoding.EncodeToString(x), base64.RawURLEncoding.EncodeToString(y))
 	case ed25519.PublicKey:
 		return fmt.Sprintf(`{"kty":"OKP","kid":%q,"crv":"Ed25519","x":%q}`, id, base64.RawURLEncoding.EncodeToString(p))
 	}

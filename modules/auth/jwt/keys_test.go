@@ -38,7 +38,8 @@ func swap(jwk, name, value string) string {
 // Cases S5, S12 and J4: each key is refused alone, and is left out beside a good one.
 func TestUnusableJWKIsLeftOut(t *testing.T) {
 	goodRSA, goodEC, goodOKP := jwkOf("r", &rsaKey.PublicKey), jwkOf("e", &ecKey.PublicKey), jwkOf("o", edKey.Public())
-	weak := must(rsa.GenerateMultiPrimeKey(rand.Reader, 2, 1024)) //nolint:staticcheck // GenerateKey refuses so few bits
+	//lint:ignore SA1019 GenerateKey refuses so few bits
+	weak := must(rsa.GenerateMultiPrimeKey(rand.Reader, 2, 1024))
 	x := base64.RawURLEncoding.EncodeToString(make([]byte, 31)) + "AQ"
 	tests := []struct{ name, jwk string }{
 		{"S5: a symmetric key", `{"kty":"oct","kid":"r","k":"c2VjcmV0"}`},
@@ -180,7 +181,8 @@ func TestKeyFile(t *testing.T) {
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "issuer"}, NotAfter: time.Unix(1, 0)}
 	cert := pemOf("CERTIFICATE", must(x509.CreateCertificate(rand.Reader, template, template, &ecKey.PublicKey, ecKey)))
 	p224 := must(ecdsa.GenerateKey(elliptic.P224(), rand.Reader))
-	weak := must(rsa.GenerateMultiPrimeKey(rand.Reader, 2, 1024)) //nolint:staticcheck // GenerateKey refuses so few bits
+	//lint:ignore SA1019 GenerateKey refuses so few bits
+	weak := must(rsa.GenerateMultiPrimeKey(rand.Reader, 2, 1024))
 	tests := []struct {
 		name, file string
 		keys       int
