@@ -69,6 +69,10 @@ func (i *inspection) classify(values []string) {
 	if len(values) == 0 {
 		return
 	}
+	if v := values[0]; len(values) == 1 && (v == "application/json" || v == "application/json; charset=utf-8") {
+		i.kind = scrub.JSON // without taking it apart
+		return
+	}
 	media, params, err := mime.ParseMediaType(values[0])
 	if err != nil || len(values) > 1 {
 		i.obstacle = reasonType

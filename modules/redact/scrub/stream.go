@@ -3,6 +3,7 @@ package scrub
 import (
 	"errors"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/sallyport-gateway/sallyport/modules/redact/detect"
@@ -125,8 +126,9 @@ var streams = sync.Pool{New: func() any {
 // NewStream makes a stream that writes to w. Release gives its memory back.
 func (p *Policy) NewStream(w io.Writer, kind Kind) *Stream {
 	s := streams.Get().(*Stream)
-	*s = Stream{policy: p, w: w, held: s.held[:0], out: s.out[:0], tail: s.tail[:0], dec: s.dec[:0], act: -1}
-	s.counts = make([]int, len(p.selectors))
+	*s = Stream{policy: p, w: w, held: s.held[:0], out: s.out[:0], tail: s.tail[:0], dec: s.dec[:0], counts: s.counts, act: -1}
+	s.counts = slices.Grow(s.counts[:0], len(p.selectors))[:len(p.selectors)]
+	clear(s.counts)
 	switch kind {
 	case Text:
 		s.state = inText
@@ -140,12 +142,12 @@ func (p *Policy) NewStream(w io.Writer, kind Kind) *Stream {
 
 // Release ends the use of a stream.
 func (s *Stream) Release() {
-	held, out, tail, dec := s.held, s.out, s.tail, s.dec
-	*s = Stream{held: held, out: out, tail: tail, dec: dec}
+	*s = Stream{held: s.held, out: s.out, tail: s.tail, dec: s.dec, counts: s.counts}
 	streams.Put(s)
 }
 
-// Counts tells how often each selector of the policy has matched.
+// Counts tells how often each selector of the policy has matched. It is valid
+// until Release.
 func (s *Stream) Counts() []int { return s.counts }
 
 // Write takes a part of the body.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -44,12 +45,12 @@ func redactParts(p *Policy, kind Kind, body []byte, cut func(rest int) int) (str
 	for len(body) > 0 {
 		n := min(max(cut(len(body)), 1), len(body))
 		if _, err := s.Write(bytes.Clone(body[:n])); err != nil {
-			return out.String(), s.Counts(), err
+			return out.String(), slices.Clone(s.Counts()), err
 		}
 		body = body[n:]
 	}
 	err := s.Close()
-	return out.String(), s.Counts(), err
+	return out.String(), slices.Clone(s.Counts()), err
 }
 
 func redact(p *Policy, kind Kind, body string) (string, error) {
@@ -66,7 +67,8 @@ func runBodyTests(t *testing.T, p *Policy, kind Kind, tests []bodyTest) {
 			if got != test.want || err != nil {
 				t.Errorf("%s\n got %s (%v)\nwant %s", test.in, got, err, test.want)
 			}
-			for size := 1; size < 8; size++ {
+			step := 1 + len(test.in)/2000
+			for size := step; size < 8*step; size += step {
 				parts, _, err := redactParts(p, kind, []byte(test.in), func(int) int { return size })
 				if parts != got || err != nil {
 					t.Fatalf("in parts of %d\n got %s (%v)\nwant %s", size, parts, err, got)
@@ -270,7 +272,8 @@ func TestWhatCannotBeInspected(t *testing.T) {
 			if !errors.Is(err, test.err) || out != test.out {
 				t.Errorf("%v after %.60q, want %v after %.60q", err, out, test.err, test.out)
 			}
-			for size := 1; size < 5; size++ {
+			step := 1 + len(test.in)/200
+			for size := step; size < 5*step; size += step {
 				out, _, err := redactParts(test.policy, test.kind, []byte(test.in), func(int) int { return size })
 				if !errors.Is(err, test.err) || len(out) > len(test.out) && out != test.out[:min(len(out), len(test.out))] && test.out != "" {
 					t.Errorf("in parts of %d: %v after %.60q", size, err, out)
