@@ -239,6 +239,35 @@ func TestChallenges(t *testing.T) {
 	}
 }
 
+func TestLeewayAndAlgorithms(t *testing.T) {
+	dir, _, _ := files(t)
+	with := func(option string) string { return strings.Replace(blockA, "tier_claim tier", option, 1) }
+	past := func(seconds int) []string {
+		return bearer(token(keyA, issuerA, map[string]any{"exp": time.Now().Unix() - int64(seconds)}))
+	}
+	tests := []struct {
+		name, block string
+		header      []string
+		reason      string
+	}{
+		{"30 seconds by default", blockA, past(15), ""},
+		{"and no more", blockA, past(60), "auth.token_expired"},
+		{"a minute more", with("leeway 2m"), past(60), ""},
+		{"none", with("leeway 0s"), past(1), "auth.token_expired"},
+		{"an algorithm that is not in the list", with("algorithms RS256 ES256"), bearer(token(keyA, issuerA, nil)), "auth.token_algorithm"},
+		{"an algorithm that is in the list", with("algorithms EdDSA"), bearer(token(keyA, issuerA, nil)), ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			g := gatetest.Run(t, site(dir, test.block))
+			resp := g.Do(t, "GET", "/", append(test.header, "X-Forwarded-For", address)...)
+			if got := resp.Header.Get("X-Test-Reason"); got != test.reason || (resp.Status == 200) != (test.reason == "") {
+				t.Errorf("got %d %s, want %s", resp.Status, got, test.reason)
+			}
+		})
+	}
+}
+
 // G12: nothing in the answer tells one refusal from another.
 func TestRefusalsOfCredentialsLookAlike(t *testing.T) {
 	dir, _, revoked := files(t)

@@ -126,8 +126,10 @@ func (h *Handler) check() []error {
 		switch {
 		case a.JWT != nil && a.APIKey == nil:
 			s := a.JWT.From.source()
-			errs = append(errs, claim(seen, s.key()+" "+a.JWT.Issuer, fmt.Sprintf("jwt %s: the same issuer and source are", a.JWT.Issuer)))
 			errs = append(errs, clash(seen, s, wordJWT))
+			if a.JWT.Issuer != "" {
+				errs = append(errs, claim(seen, s.key()+" "+a.JWT.Issuer, fmt.Sprintf("jwt %s: the same issuer and source are", a.JWT.Issuer)))
+			}
 		case a.APIKey != nil && a.JWT == nil:
 			s := a.APIKey.source()
 			errs = append(errs, claim(seen, s.key(), "api_key: "+s.name+" is"), clash(seen, s, wordAPIKey))
