@@ -2,11 +2,14 @@ package redact
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -201,6 +204,60 @@ func TestErrorLogs(t *testing.T) {
 	log := logged(t, "http.log.error", "http.log.access", "upstream roundtrip", `"status":502`, `"status":503`, "token=REDACTED")
 	mustNotLeak(t, log)
 	mustBeJSON(t, log)
+}
+
+func TestAdminLog(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "admin.sock")
+	memory.Lock()
+	memory.Reset()
+	memory.written = make(chan struct{}, 1)
+	memory.Unlock()
+	globals := strings.Replace(gatetest.Globals, "output discard", "output redact_test\n\t\tformat redact", 1)
+	gatetest.Run(t, strings.Replace(globals, "admin off", "admin unix/"+socket, 1)+"{$ADDR} {\n respond ok\n}")
+	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}}}
+	defer client.CloseIdleConnections()
+	r, err := http.NewRequest(http.MethodGet, "http://localhost/config/?access_token="+canary, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Host = ""
+	r.Header.Set("X-Api-Key", canary)
+	r.Header.Set("Authorization", "Bearer "+canary)
+	response, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	log := logged(t, `"logger":"admin.api"`, "access_token=REDACTED")
+	mustNotLeak(t, log)
+}
+
+func TestASiteWithAnOutputOfItsOwn(t *testing.T) {
+	g := runLogged(t, "format redact", `
+{$ADDR} {
+	log {
+		output redact_test
+		format redact {
+			wrap console
+			headers X-Request-Id
+			query a
+			keys uri
+			detect email
+		}
+	}
+	log_append mail "bob@example.com"
+	respond ok
+}`)
+	g.Do(t, "GET", secretRequest.target, secretRequest.header...)
+	log := logged(t, "handled request")
+	mustNotLeak(t, log)
+	for _, want := range []string{`"X-Request-Id": ["REDACTED"]`, `"uri": "REDACTED"`, `"mail": "REDACTED"`, `"method": "GET"`} {
+		if !strings.Contains(log, want) {
+			t.Errorf("the log lacks %s:\n%s", want, log)
+		}
+	}
 }
 
 func TestModulesMessages(t *testing.T) {

@@ -104,6 +104,15 @@ func TestURLs(t *testing.T) {
 		{"a URL in brackets", `<https://a/?token=S>; rel="next"`, `<https://a/?token=REDACTED>; rel="next"`},
 		{"a URL in a sentence", "Get \"https://a/x?api_key=S&b=1\": EOF", "Get \"https://a/x?api_key=REDACTED&b=1\": EOF"},
 
+		{"an open quote does not hide the rest of a query", `/a?x=pin:"S&cmd=rm&y={"token":"S&z=1`, `/a?x=pin:"REDACTED&cmd=rm&y={"token":"REDACTED&z=1`},
+		{"an open quote does not hide the rest of a path", `/pin:"S/admin/token=S/bearer%20S/users?x=1`, `/pin:"REDACTED/admin/token=REDACTED/bearer%20REDACTED/users?x=1`},
+		{"an encoded open quote does not hide the rest", `/x/token%3A%22S/admin?x=pin:%5BS&cmd=rm`, `/x/token%3A%22REDACTED/admin?x=pin:REDACTED&cmd=rm`},
+		{"a header's name does not hide the rest", `/x?a=Cookie:S&cmd=rm`, `/x?a=Cookie:REDACTED&cmd=rm`},
+		{"the beginning of a key does not hide the rest", `/x?a=-----BEGIN%20PRIVATE%20KEY-----S&cmd=rm`, `/x?a=REDACTED&cmd=rm`},
+		{"an at sign does not hide a path", `//a:b/admin/delete@x`, `//a:b/admin/delete@x`},
+		{"an at sign does not hide an absolute path", `http://a:b/admin/delete@x`, `http://a:b/admin/delete@x`},
+		{"an encoded ampersand belongs to the value", `/?q=%7B%22token%22%3A%22S%26T%22%7D&a=1`, `/?q=%7B%22token%22%3A%22REDACTED%22%7D&a=1`},
+
 		{"an ordinary query stays", "/v1/orders/42?expand=items&page=2&sort=-date&state=open&token_type=x", "/v1/orders/42?expand=items&page=2&sort=-date&state=open&token_type=x"},
 		{"cursors stay", "/x?page_token=abc&pageToken=abc", "/x?page_token=abc&pageToken=abc"},
 		{"an at sign in a path stays", "https://medium.example:443/@user/x", "https://medium.example:443/@user/x"},
@@ -163,6 +172,7 @@ func TestText(t *testing.T) {
 		{"a card number, encoded", "/?n=%34111%2D1111-1111-1111", "/?n=REDACTED"},
 		{"a cloud key", "using AKIAQYLPMN5HHHFPZAM2 now", "using REDACTED now"},
 
+		{"a host called auth stays", "dial auth:8080: refused, session:80/x", "dial auth:8080: refused, session:80/x"},
 		{"an error about a token stays", "parsing token: invalid signature", "parsing token: invalid signature"},
 		{"an error about a key stays", "loading private key: open /x/y.pem: no such file or directory", "loading private key: open /x/y.pem: no such file or directory"},
 		{"an error about a header stays", "checking authorization: not allowed", "checking authorization: not allowed"},

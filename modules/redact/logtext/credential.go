@@ -8,13 +8,13 @@ func (s *scan) atSign(v view, w *word, i int) {
 	t := v.text
 	switch {
 	case w.authority >= 0 && w.host < 0:
-		w.userinfo = true
+		w.slashes = false
 		s.mask(v, w.authority, i, formMask)
-	case w.authority >= 0 && !w.userinfo:
-		// The authority ended in front of the '@', and this is mostly
-		// https://host/@name. But people write passwords with slashes, and some
-		// drivers take them: behind the colon there is a port or a password.
-		w.userinfo = true
+	case w.authority >= 0 && w.slashes:
+		// The authority ended in front of the '@'. But people write passwords
+		// with slashes, and databases' drivers take them: behind the colon there
+		// is a port or a password.
+		w.slashes = false
 		host := t[w.authority:w.host]
 		colon := bytes.IndexByte(host, ':')
 		if colon >= 0 && host[0] != '[' && !allDigits(host[colon+1:]) {
@@ -67,7 +67,7 @@ func mayBeScheme(b []byte, i int) bool {
 // scheme masks the credential behind the name of an authentication scheme that
 // ends at the space at i, or the private key that PRIVATE ends at there. It
 // returns where to go on, or 0 if there is neither.
-func (s *scan) scheme(v view, i int) int {
+func (s *scan) scheme(v view, w *word, i int) int {
 	t := v.text
 	if !mayBeScheme(t, i) {
 		return 0
@@ -80,7 +80,7 @@ func (s *scan) scheme(v view, i int) int {
 		return 0
 	}
 	if string(t[j:i]) == "PRIVATE" {
-		return s.privateKey(v, j, i)
+		return s.privateKey(v, w, j, i)
 	}
 	start := i
 	for start < len(t) && (t[start] == ' ' || t[start] == '\t' || t[start] == '+') {
@@ -102,7 +102,7 @@ func (s *scan) scheme(v view, i int) int {
 	if !known {
 		return 0
 	}
-	end := start + credential(t[start:])
+	end := s.within(v, w, start, start+credential(t[start:]))
 	s.mask(v, start, end, formMask)
 	return goOn(t, i+1, end)
 }
@@ -130,15 +130,9 @@ var endsCredential = func() (t [256]bool) {
 // isChallenge reports whether a parameter of a challenge (Bearer realm="…") or
 // a word of prose (bearer token) begins at i, not a credential.
 func (s *scan) isChallenge(t []byte, i int) bool {
-	var buf [maxWord + 1]byte
-	word := buf[:0]
-	for ; i < len(t) && isName(t[i]) && len(word) < len(buf); i++ {
-		c := t[i]
-		if 'A' <= c && c <= 'Z' {
-			c |= 0x20
-		}
-		word = append(word, c)
-	}
+	var buf [maxWord]byte
+	word := lowerWord(buf[:0], t[i:])
+	i += len(word)
 	if i < len(t) && t[i] == '=' {
 		return s.names.challenge[string(word)]
 	}
@@ -180,7 +174,7 @@ var base64Value = func() (t [256]uint8) {
 
 // privateKey masks a private key in PEM, whose BEGIN line has "PRIVATE" at
 // t[j:i], with its END line, or to the end of the text if it is cut.
-func (s *scan) privateKey(v view, j, i int) int {
+func (s *scan) privateKey(v view, w *word, j, i int) int {
 	t := v.text
 	if len(t) < i+4 || string(t[i+1:i+4]) != "KEY" {
 		return 0
@@ -196,6 +190,7 @@ func (s *scan) privateKey(v view, j, i int) int {
 			to = end + n + len("-----")
 		}
 	}
+	to = s.within(v, w, i, to)
 	s.mask(v, from, to, formMask)
 	return to
 }

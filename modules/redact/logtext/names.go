@@ -13,7 +13,7 @@ const (
 	asParameter kind = 1 << iota // name=value: URLs, forms, cookies, logfmt
 	asMember                     // a JSON member, and name: value
 	wholeLine                    // in text, its value runs to the end of the line
-	notObject                    // as a member, only while its value is no object
+	notObject                    // as a member, only while its value is no object; in text, no port
 )
 
 // maxName bounds how far a name is read backwards from its separator. Names

@@ -26,10 +26,11 @@ func (s *scan) pair(v view, i int, w *word) int {
 		return end
 	}
 	start := valueStart(t, i)
-	if colon && !quoted && s.isProse(t, start) {
+	if colon && !quoted && (s.isProse(t, start) || k&notObject != 0 && isPort(t, next)) {
 		return next
 	}
 	from, to, f := textValue(t, start, k, colon, quoted, w)
+	to = s.within(v, w, from, to)
 	if !colon && notValue(t[from:to], k, w) {
 		return next
 	}
@@ -126,6 +127,15 @@ func lineEnd(t []byte, i int) int {
 		return i + n
 	}
 	return len(t)
+}
+
+// isPort reports whether a port stands at i. A host may be called auth.
+func isPort(t []byte, i int) bool {
+	n := i
+	for n < len(t) && n-i < 6 && isDigit(t[n]) {
+		n++
+	}
+	return n-i >= 2 && n-i <= 5 && (n == len(t) || !isName(t[n]))
 }
 
 // notValue reports whether what stands behind name= is none after all: "code ==
@@ -316,16 +326,29 @@ func separates(t []byte, i int) bool {
 }
 
 // isProse reports whether an error message goes on at i, not a value: "checking
-// token: not signed". Only words in lower case count.
+// token: not signed".
 func (s *scan) isProse(t []byte, i int) bool {
 	for i < len(t) && t[i] == ' ' {
 		i++
 	}
-	end := i
-	for end < len(t) && end-i <= maxWord && 'a' <= t[end] && t[end] <= 'z' {
-		end++
+	var buf [maxWord]byte
+	word := lowerWord(buf[:0], t[i:])
+	return endsProse(t, i+len(word)) && s.names.prose[string(word)]
+}
+
+// lowerWord appends the letters and underscores that t begins with to dst, in
+// lower case, as far as there is room.
+func lowerWord(dst, t []byte) []byte {
+	for _, c := range t {
+		if !isLetter(c) && c != '_' || len(dst) == cap(dst) {
+			break
+		}
+		if c != '_' {
+			c |= 0x20
+		}
+		dst = append(dst, c)
 	}
-	return endsProse(t, end) && s.names.prose[string(t[i:end])]
+	return dst
 }
 
 // endsProse reports whether a word of prose can end in front of i.

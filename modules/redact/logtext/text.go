@@ -64,7 +64,7 @@ type word struct {
 	query     bool // the look is behind its first ? or #
 	authority int  // where its authority begins; -1: it has none
 	host      int  // where its authority ends; -1: the look is in it
-	userinfo  bool // its authority has had an '@'
+	slashes   bool // its userinfo may have slashes in it
 	url       bool // not only the word, the whole string is one URL
 }
 
@@ -89,7 +89,7 @@ func (s *scan) look(v view, url bool) (escapes bool) {
 	for i := 0; i < len(t); i++ {
 		switch textClass[t[i]] {
 		case textSpace:
-			if end := s.scheme(v, i); end > i {
+			if end := s.scheme(v, &w, i); end > i {
 				i = end - 1
 			} else if t[i] != '+' {
 				w.end(t, i)
@@ -107,14 +107,25 @@ func (s *scan) look(v view, url bool) (escapes bool) {
 			s.atSign(v, &w, i)
 		case textPair:
 			if bytes.HasPrefix(t[i:], []byte("://")) {
+				w.path, w.authority, w.host, w.slashes = true, i+3, -1, !isWeb(t[:i])
 				i += 2
-				w.path, w.authority, w.host, w.userinfo = true, i+1, -1, false
 				continue
 			}
 			i = s.pair(v, i, &w) - 1
 		}
 	}
 	return escapes
+}
+
+// isWeb reports whether a scheme that ends with b is one of the web's, whose
+// clients take no slash for a part of a password.
+func isWeb(b []byte) bool {
+	for _, scheme := range []string{"http", "https", "ws", "wss"} {
+		if n := len(b) - len(scheme); n >= 0 && bytes.EqualFold(b[n:], []byte(scheme)) {
+			return true
+		}
+	}
+	return false
 }
 
 // end begins a new word behind the space or quote at i. In a URL, where that
@@ -144,6 +155,36 @@ func (s *scan) detect(v view) {
 		s.mask(v, m.Start, m.End, formMask)
 		from = max(m.End, from+1)
 	}
+}
+
+// within returns where a value ends that was found to end at to: at the latest
+// where the URL's own syntax ends it, if the text is a URL, so that nobody can
+// hide the rest of a request with an open quote. A separator that was an escape
+// is a part of the value.
+func (s *scan) within(v view, w *word, from, to int) int {
+	for i := from; w.url && i < to; i++ {
+		switch c := v.text[i]; c {
+		case '&', '/', ';', '?', '#':
+			if (c == '&' || !w.query) && s.stands(c, v.at(i)) {
+				return i
+			}
+		}
+	}
+	return to
+}
+
+// stands reports whether the entry has c at i, be it as a character of JSON, and
+// not as an escape of the text in the entry.
+func (s *scan) stands(c byte, i int) bool {
+	b := s.entry[i:]
+	if b[0] == c {
+		return true
+	}
+	if len(b) < 2 || b[0] != '\\' {
+		return false
+	}
+	r, ok := hex4(b, 2)
+	return b[1] == c || b[1] == 'u' && ok && r == rune(c)
 }
 
 // mask enters the edit for a span of a view.
