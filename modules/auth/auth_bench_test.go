@@ -35,8 +35,8 @@ func BenchmarkServe(b *testing.B) {
 	randomKey := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"EdDSA","kid":"random"}`)) + "." + rest
 	for _, bench := range []struct {
 		name, directives string
-		header                 [2]string
-		status                 int
+		header           [2]string
+		status           int
 	}{
 		{"floor", floor, [2]string{"Authorization", "Bearer " + good}, 200},
 		{"404", floor + "error 404\n", [2]string{"Authorization", "Bearer " + good}, 404},

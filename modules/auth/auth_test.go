@@ -230,7 +230,14 @@ func TestChallenges(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			g := gatetest.Run(t, site(dir, test.block))
+			// The error route edits the header, which must not reach the next response.
+			g := gatetest.Run(t, strings.TrimSuffix(site(dir, test.block), "}\n")+`	handle_errors {
+				@edit header X-Edit 1
+				header @edit >WWW-Authenticate realm edited
+				respond "no"
+			}
+			}`)
+			g.Do(t, "GET", "/", append(test.header, "X-Forwarded-For", address, "X-Edit", "1")...)
 			resp := g.Do(t, "GET", "/", append(test.header, "X-Forwarded-For", address)...)
 			if got := resp.Header["Www-Authenticate"]; resp.Status != test.status || !slices.Equal(got, test.want) {
 				t.Errorf("got %d %q, want %d %q", resp.Status, got, test.status, test.want)

@@ -3,6 +3,7 @@ package auth
 import (
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/sallyport-gateway/sallyport/modules/auth/apikey"
 	"github.com/sallyport-gateway/sallyport/modules/auth/jwt"
@@ -71,11 +72,10 @@ func keyReason(err error) *decision.Reason {
 }
 
 // retryAfter is how many seconds a client should wait while we cannot judge.
-var retryAfter = []string{"5"}
+const retryAfter = "5"
 
 // challenges are the values of WWW-Authenticate (RFC 9110 section 11.6.1), one
 // for each scheme of the handler in the order of its alternatives, made once.
-// The slices are shared by all responses and have no room to append.
 type challenges struct {
 	bare         []string
 	invalidToken []string // the token that was sent is not valid
@@ -109,19 +109,20 @@ func newChallenges(alternatives []Alternative) challenges {
 	return c
 }
 
-// set writes the headers that belong to a refusal for reason.
+// set writes the headers that belong to a refusal for reason. They are copies:
+// Caddy's header directive replaces values in place.
 func (c *challenges) set(h http.Header, reason *decision.Reason, token bool) {
-	const name = "Www-Authenticate"
+	values := c.bare
 	switch {
 	case reason.Status == http.StatusServiceUnavailable:
-		h["Retry-After"] = retryAfter
+		h["Retry-After"] = []string{retryAfter}
+		return
 	case reason.Status == http.StatusBadRequest:
-		if c.badRequest != nil {
-			h[name] = c.badRequest
-		}
+		values = c.badRequest
 	case token:
-		h[name] = c.invalidToken
-	default:
-		h[name] = c.bare
+		values = c.invalidToken
+	}
+	if len(values) > 0 {
+		h["Www-Authenticate"] = slices.Clone(values)
 	}
 }

@@ -49,8 +49,8 @@
 // # What the backend gets
 //
 // Headers in which gateways name the caller (X-User*, X-Auth-*, Remote-User,
-// X-Forwarded-User, X-Consumer-*, X-Amzn-Oidc-*, Cf-Access-* and about seventy
-// more, listed in identity.go) are removed from every request: anonymous ones,
+// X-Forwarded-User, X-Consumer-*, X-Amzn-Oidc-*, Cf-Access-*: the whole list is
+// in identity.go) are removed from every request: anonymous ones,
 // those the matcher does not match, in dry_run. '_' and '.' count as '-', since
 // PHP and CGI make one variable of X-User, X_User and X.User. The suite drops
 // trailers. X-Auth-Token and X-User-Agent are no identity and stay.
