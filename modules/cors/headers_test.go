@@ -1,6 +1,7 @@
 package cors
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -70,6 +71,20 @@ func TestEveryListThatABrowserCanMakeOfAllowedNamesPasses(t *testing.T) {
 		if !s.admits(names) {
 			t.Errorf("%q on a line each is not admitted", names)
 		}
+	}
+}
+
+func TestLongListsMayBeSpacedOut(t *testing.T) {
+	var allowed []string
+	for i := range 50 {
+		allowed = append(allowed, fmt.Sprintf("x-header-%d", i))
+	}
+	s := newNameSet(allowed)
+	if !s.admits([]string{strings.Join(allowed, " , ")}) {
+		t.Error("spaces around 50 names are too many")
+	}
+	if s.admits([]string{strings.Join(allowed, strings.Repeat(" ", 10)+",")}) {
+		t.Error("500 spaces are not")
 	}
 }
 

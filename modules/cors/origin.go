@@ -72,12 +72,9 @@ func checkSpelling(s string) error {
 		return errors.New("every sandboxed frame and data: page has the origin null, so anyone can have it")
 	}
 	for i := range len(s) {
-		switch c := s[i]; {
-		case c >= 0x80:
+		if c := s[i]; c >= 0x80 {
 			return errors.New("browsers send international names in Punycode (xn--…)")
-		case c <= ' ' || c == 0x7f:
-			return errors.New("an origin has no spaces and no control characters")
-		case 'A' <= c && c <= 'Z':
+		} else if 'A' <= c && c <= 'Z' {
 			return errors.New("browsers send origins in lower case, and they are compared byte for byte")
 		}
 	}
@@ -115,7 +112,7 @@ func splitPort(authority string) (host, port string, hasPort bool) {
 
 func checkPort(scheme, port string) error {
 	n, err := strconv.ParseUint(port, 10, 16)
-	if err != nil || n == 0 || port[0] < '1' || port[0] > '9' {
+	if err != nil || port[0] < '1' || port[0] > '9' {
 		return errors.New("a port is a number from 1 to 65535 without leading zeros")
 	}
 	if scheme == "https" && n == 443 || scheme == "http" && n == 80 {

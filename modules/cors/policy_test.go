@@ -309,6 +309,32 @@ func TestPreflightsAreRefusedForTheFirstThingThatIsNotAllowed(t *testing.T) {
 	}
 }
 
+func TestResponsesAreForOneOrigin(t *testing.T) {
+	const app = "https://app.example"
+	listed, everyone := compile(t, Config{AllowOrigins: []string{app}}), compile(t, Config{AllowOrigins: []string{"*"}})
+	for name, c := range map[string]struct {
+		lines            []string
+		listed, everyone string
+	}{
+		"the allowed origin":                  {[]string{app}, app, "*"},
+		"another":                             {[]string{"https://evil.example"}, "", "*"},
+		"none":                                {nil, "", "*"},
+		"an empty one":                        {[]string{""}, "", "*"},
+		"the allowed origin and another":      {[]string{app, "https://evil.example"}, "", "*"},
+		"another and the allowed origin":      {[]string{"https://evil.example", app}, "", "*"},
+		"the allowed origin in two lines":     {[]string{app, app}, "", "*"},
+		"the allowed origin and an empty one": {[]string{app, ""}, "", "*"},
+	} {
+		h := http.Header{"Origin": c.lines}
+		if got := listed.AllowedOrigin(h); got != c.listed {
+			t.Errorf("%s: %q", name, got)
+		}
+		if got := everyone.AllowedOrigin(h); got != c.everyone {
+			t.Errorf("%s, where all are allowed: %q", name, got)
+		}
+	}
+}
+
 func TestAnswersNameOnlyWhatWasAskedFor(t *testing.T) {
 	const vary = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
 	full := policies()["one origin with credentials and everything"]

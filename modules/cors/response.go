@@ -51,13 +51,11 @@ func (w *responseWriter) send() {
 	}
 }
 
-// WriteHeader stamps informational responses too, but they are not the last: of
-// the statuses below 200 only 101 is.
+// WriteHeader stamps informational responses too, but they are not the last.
 func (w *responseWriter) WriteHeader(status int) {
-	if status >= 200 || status == http.StatusSwitchingProtocols {
-		w.send()
-	} else if !w.sent {
+	if !w.sent {
 		w.stamp(w.Header())
+		w.sent = status >= 200
 	}
 	w.ResponseWriterWrapper.WriteHeader(status)
 }
