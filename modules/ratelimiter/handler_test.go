@@ -368,7 +368,7 @@ func TestAQuotaIsChargedToThePrincipal(t *testing.T) {
 		{"the same from elsewhere", "jwt,https://a.example,alice", "198.51.100.1", 429},
 		{"another at the same address", "jwt,https://a.example,bob", "192.0.2.1", 200},
 		{"the same name from another issuer", "jwt,https://b.example,alice", "192.0.2.1", 200},
-		{"the same name by another method", "api_key,,alice", "192.0.2.1", 200},
+		{"the same name by another method", "api_key,https://a.example,alice", "192.0.2.1", 200},
 		{"a name that contains the issuer", "jwt,https://a.example,https://b.example,alice", "192.0.2.1", 200},
 		{"nobody", "", "192.0.2.1", 200},
 		{"nobody again", "", "192.0.2.1", 429},
@@ -392,14 +392,14 @@ func TestZonesAreDecidedTogether(t *testing.T) {
 			key client_ip
 			rate 100/h
 		}
-		zone together.tight {
-			key header X-Tenant
-			rate 2/h
-		}
 		zone together.tighter {
 			key header X-Tenant
 			rate 10/d
 			burst 2
+		}
+		zone together.tight {
+			key header X-Tenant
+			rate 2/h
 		}
 	}`))
 	for range 2 {

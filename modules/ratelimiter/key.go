@@ -10,8 +10,7 @@ import (
 // missing header and a header that says the same are different keys.
 const (
 	kindAddress   = 'a' // the client's address, cut to its prefix
-	kindAnonymous = 'n' // the same, in place of a principal
-	kindPrincipal = 'p'
+	kindPrincipal = 'p' // who calls
 	kindValue     = 'v' // a header's or placeholder's value
 	kindAbsent    = '-' // a value that is not there, or empty
 	kindRepeated  = '+' // a header in several lines
@@ -40,7 +39,7 @@ func (k *keyBytes) next(kind byte) []byte {
 
 // addAddress adds the network of the client: attackers have a whole IPv6 prefix
 // to call from, and only one IPv4 address.
-func (k *keyBytes) addAddress(kind byte, addr netip.Addr, ipv4, ipv6 int) {
+func (k *keyBytes) addAddress(addr netip.Addr, ipv4, ipv6 int) {
 	bits := ipv6
 	if addr.Is4() {
 		bits = ipv4
@@ -52,16 +51,16 @@ func (k *keyBytes) addAddress(kind byte, addr netip.Addr, ipv4, ipv6 int) {
 		return
 	}
 	network := prefix.Addr().As16()
-	copy(k.next(kind), network[:])
+	copy(k.next(kindAddress), network[:])
 }
 
 // addString adds a value that may be missing.
-func (k *keyBytes) addString(kind byte, value string) {
+func (k *keyBytes) addString(value string) {
 	if value == "" {
 		k.next(kindAbsent)
 		return
 	}
-	binary.LittleEndian.PutUint64(k.next(kind), maphash.String(seed, value))
+	binary.LittleEndian.PutUint64(k.next(kindValue), maphash.String(seed, value))
 }
 
 // addPrincipal adds who calls. Two issuers can name different callers alike.
@@ -80,7 +79,7 @@ func (k *keyBytes) addHeader(lines []string) {
 	case 0:
 		k.next(kindAbsent)
 	case 1:
-		k.addString(kindValue, lines[0])
+		k.addString(lines[0])
 	default:
 		k.next(kindRepeated)
 	}

@@ -13,22 +13,21 @@ import (
 func TestKindsOfOneValueAreDifferentKeys(t *testing.T) {
 	addr := netip.MustParseAddr("192.0.2.7")
 	keys := map[string]func(*keyBytes){
-		"nothing":           func(*keyBytes) {},
-		"address":           func(b *keyBytes) { b.addAddress(kindAddress, addr, 32, 64) },
-		"anonymous address": func(b *keyBytes) { b.addAddress(kindAnonymous, addr, 32, 64) },
-		"address as value":  func(b *keyBytes) { b.addString(kindValue, addr.String()) },
+		"nothing":          func(*keyBytes) {},
+		"address":          func(b *keyBytes) { b.addAddress(addr, 32, 64) },
+		"address as value": func(b *keyBytes) { b.addString(addr.String()) },
 		"address bytes": func(b *keyBytes) {
 			raw := addr.As16()
-			b.addString(kindValue, string(raw[:]))
+			b.addString(string(raw[:]))
 		},
 		"principal":          func(b *keyBytes) { b.addPrincipal("", "", "192.0.2.7") },
 		"principal's issuer": func(b *keyBytes) { b.addPrincipal("", "192.0.2.7", "") },
-		"absent":             func(b *keyBytes) { b.addString(kindValue, "") },
+		"absent":             func(b *keyBytes) { b.addString("") },
 		"repeated":           func(b *keyBytes) { b.addHeader([]string{"a", "b"}) },
-		"value of a kind":    func(b *keyBytes) { b.addString(kindValue, "-") },
+		"value of a kind":    func(b *keyBytes) { b.addString("-") },
 		"absent twice":       func(b *keyBytes) { b.addHeader(nil); b.addHeader(nil) },
-		"IPv6 in the place":  func(b *keyBytes) { b.addAddress(kindAddress, netip.MustParseAddr("::c000:207"), 32, 128) },
-		"unknown address":    func(b *keyBytes) { b.addAddress(kindAddress, netip.Addr{}, 32, 64); b.addHeader([]string{"x", "y"}) },
+		"IPv6 in the place":  func(b *keyBytes) { b.addAddress(netip.MustParseAddr("::c000:207"), 32, 128) },
+		"unknown address":    func(b *keyBytes) { b.addAddress(netip.Addr{}, 32, 64); b.addHeader([]string{"x", "y"}) },
 	}
 	seen := make(map[uint64]string)
 	for name, add := range keys {
@@ -44,7 +43,7 @@ func TestKindsOfOneValueAreDifferentKeys(t *testing.T) {
 func TestAKeyOfEveryPartFits(t *testing.T) {
 	var b keyBytes
 	for range maxParts {
-		b.addAddress(kindAddress, netip.MustParseAddr("2001:db8::1"), 32, 64)
+		b.addAddress(netip.MustParseAddr("2001:db8::1"), 32, 64)
 	}
 	if b.n != len(b.parts) {
 		t.Errorf("%d bytes of %d", b.n, len(b.parts))

@@ -123,23 +123,23 @@ func (k *key) hash(r *http.Request, req *guard.Request) uint64 {
 	for i := range k.sources {
 		switch s := &k.sources[i]; s.kind {
 		case fromClientIP:
-			b.addAddress(kindAddress, req.Client, k.ipv4, k.ipv6)
+			b.addAddress(req.Client, k.ipv4, k.ipv6)
 		case fromPrincipal:
 			if p := req.Principal; p != nil && p.ID != "" {
 				b.addPrincipal(p.Method, p.Issuer, p.ID)
 			} else {
-				b.addAddress(kindAnonymous, req.Client, k.ipv4, k.ipv6)
+				b.addAddress(req.Client, k.ipv4, k.ipv6)
 			}
 		case fromHeader:
 			b.addHeader(r.Header[s.name])
 		case fromHost:
-			b.addString(kindValue, req.Host)
+			b.addString(req.Host)
 		case fromMethod:
-			b.addString(kindValue, req.Method)
+			b.addString(req.Method)
 		case fromPath:
-			b.addString(kindValue, req.Path)
+			b.addString(req.Path)
 		case fromPlaceholder:
-			b.addString(kindValue, replaced(r, s.name))
+			b.addString(replaced(r, s.name))
 		}
 	}
 	return b.sum()
