@@ -38,7 +38,6 @@ type limiter struct {
 	zones  []zone // in ascending order of their tables' id, which decide needs
 	policy policyList
 	reason *decision.Reason
-	clock  func() int64
 	leases []*lease.Lease[*table]
 }
 
@@ -55,7 +54,7 @@ type zone struct {
 // provision compiles zones for the guard g, which Setup prepared, and takes a
 // lease on the table of each.
 func (l *limiter) provision(ctx caddy.Context, g *guard.Guard, guardName string, reason *decision.Reason, zones []Zone) error {
-	l.reason, l.clock = reason, monotonic
+	l.reason = reason
 	limits, keys, err := compileAll(zones, guardName == quotaName)
 	if err != nil {
 		return err
@@ -121,7 +120,7 @@ func (l *limiter) serve(g *guard.Guard, w http.ResponseWriter, r *http.Request, 
 		z := &l.zones[i]
 		charges[i].table, charges[i].limit, charges[i].hash = z.table, &z.limit, z.key.hash(r, req)
 	}
-	admitted := decide(l.clock, charges)
+	admitted := decide(monotonic, charges)
 	for i := range charges {
 		if charges[i].full {
 			l.zones[i].full.Inc()
