@@ -71,12 +71,12 @@ type outcome struct {
 // judge finds the request's credential and has it judged. Exactly one is
 // accepted in the whole request: with two, the backend might act for the one
 // that we did not judge.
-func judge(doors []door, r *http.Request, client netip.Addr, now time.Time) outcome {
+func judge(doors []door, r *http.Request, held http.Header, client netip.Addr, now time.Time) outcome {
 	var found *door
 	var credential string
 	total := 0
 	for i := range doors {
-		value, n := doors[i].source.find(r)
+		value, n := doors[i].source.find(r, held)
 		if n > 0 {
 			found, credential = &doors[i], value
 		}

@@ -90,7 +90,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	h.identity = newIdentityHeaders(h.IdentityHeaders, sources)
 	h.challenges = newChallenges(h.Alternatives)
-	return nil
+	return h.guardErrorRoutes(ctx)
 }
 
 // Cleanup implements caddy.CleanerUpper.
@@ -107,7 +107,8 @@ func (h *Handler) Cleanup() error {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	// Before anything is decided: a request that is refused can still reach a
 	// backend in the error routes, and one that passes by, past the matcher, does.
-	h.identity.strip(r.Header)
+	held := h.identity.takeFrom(r)
+	expose(r)
 	req, err := h.Begin(w, r)
 	if err != nil {
 		return err
@@ -115,8 +116,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if req == nil {
 		return next.ServeHTTP(w, r)
 	}
-	expose(r, req)
-	found := judge(h.doors, r, req.Client, time.Now())
+	found := judge(h.doors, r, held, req.Client, time.Now())
 	if found.reason != nil {
 		if !h.DryRun() {
 			h.challenges.set(w.Header(), found.reason, found.door != nil && found.door.verifier.token())
@@ -128,15 +128,22 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	req.Principal = found.who
 	h.Allow()
-	if !found.forward && !h.DryRun() {
-		remove(r, found.door.source)
+	if found.door.source.kind == inQuery {
+		// RFC 6750 section 2.3; what the backend says is added to it.
+		w.Header().Set("Cache-Control", "private")
+	}
+	if found.forward || h.DryRun() {
+		found.door.source.restore(r.Header, held)
+	} else {
+		remove(r, held, found.door.source)
 	}
 	return next.ServeHTTP(w, r)
 }
 
 // remove takes the credential out of r. One from the query also stands in the
 // request as Caddy keeps it, which FastCGI and {http.request.orig_uri} show.
-func remove(r *http.Request, s source) {
+func remove(r *http.Request, held http.Header, s source) {
+	delete(held, s.name)
 	query := s.strip(r.Header, r.URL.RawQuery)
 	if s.kind != inQuery {
 		return

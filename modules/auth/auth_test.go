@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	_ "github.com/sallyport-gateway/sallyport/modules/allowlist"
 	"github.com/sallyport-gateway/sallyport/modules/auth/apikey"
 	"github.com/sallyport-gateway/sallyport/modules/internal/gatetest"
 )
@@ -47,6 +48,7 @@ func files(t testing.TB) (dir, key, revoked string) {
 		}
 		write(name, string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})))
 	}
+	write("mixed.json", strings.Replace(jwksA, `{"keys":[`, `{"keys":[{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"},`, 1))
 	const pepper = "a pepper of enough bytes"
 	write("pepper", pepper+"\n")
 	path := filepath.Join(dir, "keys.json")
@@ -191,6 +193,8 @@ func TestCredentials(t *testing.T) {
 		{"a list in a header", "/", []string{"X-Api-Key", key + ", " + revoked}, 400, "auth.several_credentials"},
 		{"a list of schemes", "/", []string{"Authorization", "Bearer " + a + ", Bearer " + b}, 400, "auth.several_credentials"},
 		{"a cookie twice", "/", []string{"Cookie", "session=" + a + "; session=" + a}, 400, "auth.several_credentials"},
+		{"a cookie and one that a lenient reader takes for it", "/", []string{"Cookie", "session=" + a + "; session =x"}, 400, "auth.several_credentials"},
+		{"a parameter and one that PHP takes for it", "/?access_token=" + a + "&access.token=x", nil, 400, "auth.several_credentials"},
 		{"a parameter twice", "/?access_token=" + a + "&access_token=" + a, nil, 400, "auth.several_credentials"},
 		{"a parameter twice, once encoded", "/?access_token=" + a + "&access%5Ftoken=" + a, nil, 400, "auth.several_credentials"},
 		{"Authorization twice", "/", append(bearer(a), "Authorization", "Bearer "+b), 400, ""}, // by the canonical check
@@ -261,7 +265,7 @@ func TestLeewayAndAlgorithms(t *testing.T) {
 		{"and no more", blockA, past(60), "auth.token_expired"},
 		{"a minute more", with("leeway 2m"), past(60), ""},
 		{"none", with("leeway 0s"), past(1), "auth.token_expired"},
-		{"an algorithm that is not in the list", with("algorithms RS256 ES256"), bearer(token(keyA, issuerA, nil)), "auth.token_algorithm"},
+		{"an algorithm that is not in the list", strings.Replace(with("algorithms RS256 ES256"), "a.pem", "mixed.json", 1), bearer(token(keyA, issuerA, nil)), "auth.token_algorithm"},
 		{"an algorithm that is in the list", with("algorithms EdDSA"), bearer(token(keyA, issuerA, nil)), ""},
 	}
 	for _, test := range tests {
@@ -331,13 +335,15 @@ func TestIdentityHeadersNeverReachTheBackend(t *testing.T) {
 		{"dry_run, anonymous", site(dir, dry), nil, 204},
 		{"dry_run, a bad token", site(dir, dry), bearer("junk"), 204},
 		{"past the matcher", bypass, nil, 204},
-		{"refused, with an error route that asks the backend", site(dir, block) + "", nil, 401},
+		{"refused, with an error route that asks the backend", site(dir, block), nil, 401},
+		{"refused by the canonical check, with that error route", site(dir, block), []string{"Connection", "X-Secret"}, 400},
+		{"refused by a guard in front, with that error route", strings.Replace(site(dir, block), "test_caller", "test_caller\n\t\tallowlist {\n\t\t\tdeny 192.0.2.7\n\t\t}", 1), nil, 403},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			caddyfile := test.caddyfile
-			if test.status == 401 {
-				caddyfile = strings.TrimSuffix(caddyfile, "}\n") + "\thandle_errors {\n\t\treverse_proxy {$BACKEND}\n\t}\n}\n"
+			if test.status >= 400 {
+				caddyfile = strings.TrimSuffix(caddyfile, "}\n") + "\thandle_errors {\n\t\treverse_proxy {$BACKEND} {\n\t\t\theader_up U-Id {http.auth.user.id}\n\t\t\t@any status 2xx\n\t\t\thandle_response @any {\n\t\t\t\trespond {err.status_code}\n\t\t\t}\n\t\t}\n\t}\n}\n"
 			}
 			// Caddy drops such names by itself unless it is told not to.
 			globals := strings.Replace(gatetest.Globals, "trusted_proxies_strict",
@@ -346,7 +352,9 @@ func TestIdentityHeadersNeverReachTheBackend(t *testing.T) {
 			got := seen(g)
 			header := slices.Concat(test.header, forged, clean, []string{"X_User", "root", "X_Forwarded_User", "root", "Remote_User", "root",
 				"X_Tenant", "other", "X.User", "root", "X.User.Id", "root", "X-Forwarded-For", address})
-			g.Do(t, "POST", "/", header...)
+			if resp := g.Do(t, "POST", "/", header...); resp.Status != test.status && test.status >= 400 {
+				t.Errorf("got %d, want %d", resp.Status, test.status)
+			}
 			if got.Header == nil {
 				t.Fatal("the backend was not asked")
 			}
@@ -358,10 +366,55 @@ func TestIdentityHeadersNeverReachTheBackend(t *testing.T) {
 					}
 				}
 			}
+			if got.Header.Get("U-Id") != "" {
+				t.Errorf("the backend is told of the user %q", got.Header.Get("U-Id"))
+			}
 			for i := 0; i < len(clean); i += 2 {
 				if got.Header.Get(clean[i]) == "" {
 					t.Errorf("%s did not reach the backend", clean[i])
 				}
+			}
+		})
+	}
+}
+
+// A header that carries identity elsewhere and a credential here is passed on only
+// when it was accepted and is forwarded, whichever auth handler comes first.
+func TestIdentityHeaderAsCredential(t *testing.T) {
+	dir, _, _ := files(t)
+	const name = "Cf-Access-Jwt-Assertion"
+	block := strings.Replace(blockA, "tier_claim tier", "from header "+name, 1)
+	forward := block + "\n\t\tMODE"
+	forward = strings.Replace(forward, "from header", "forward\n\t\t\tfrom header", 1)
+	two := func(block string) string {
+		return strings.Replace(site(dir, block), "auth {", "auth /other/* {"+strings.ReplaceAll(blockB, "DIR", dir)+"\n\t\t}\n\t\tauth /api/* {", 1)
+	}
+	good, bad := token(keyA, issuerA, nil), token(keyB, issuerA, nil)
+	tests := []struct {
+		name, caddyfile, path, value string
+		status                       int
+		want                         string
+	}{
+		{"accepted and removed", two(block), "/api/x", good, 204, ""},
+		{"accepted and forwarded", two(strings.Replace(forward, "MODE", "", 1)), "/api/x", good, 204, good},
+		{"not judged", two(strings.Replace(forward, "MODE", "", 1)), "/public", bad, 204, ""},
+		{"refused", two(strings.Replace(forward, "MODE", "", 1)), "/api/x", bad, 401, ""},
+		{"accepted in dry_run", two(strings.Replace(block+"\nMODE", "MODE", "mode dry_run", 1)), "/api/x", good, 204, good},
+		{"not accepted in dry_run", two(strings.Replace(forward, "MODE", "mode dry_run", 1)), "/api/x", bad, 204, ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			g := gatetest.Run(t, strings.TrimSuffix(test.caddyfile, "}\n")+"\thandle_errors {\n\t\treverse_proxy {$BACKEND}\n\t}\n}\n")
+			got := seen(g)
+			resp := g.Do(t, "GET", test.path, name, test.value, "X-Forwarded-For", address)
+			if test.status == 204 && resp.Status != 204 {
+				t.Fatalf("got %d %s", resp.Status, resp.Header.Get("X-Test-Reason"))
+			}
+			if test.status == 401 && resp.Header.Get("X-Test-Reason") != "auth.token_signature" {
+				t.Errorf("got %d %s", resp.Status, resp.Header.Get("X-Test-Reason"))
+			}
+			if got.Header == nil || got.Header.Get(name) != test.want {
+				t.Errorf("the backend got %q, want %q", got.Header.Get(name), test.want)
 			}
 		})
 	}
@@ -429,6 +482,9 @@ func TestCredentialIsRemoved(t *testing.T) {
 			if test.name2 != "" && !slices.Equal(got.Header[test.name2], test.want) {
 				t.Errorf("the backend got %s: %q, want %q", test.name2, got.Header[test.name2], test.want)
 			}
+			if private := resp.Header.Get("Cache-Control") == "private"; private != strings.Contains(test.block, "from query") {
+				t.Errorf("Cache-Control %q", resp.Header["Cache-Control"])
+			}
 			if !strings.Contains(test.block, "forward") && strings.Contains(got.Header.Get("X-Orig"), a) {
 				t.Errorf("the original URI shows the token: %s", got.Header.Get("X-Orig"))
 			}
@@ -474,10 +530,15 @@ func TestPlaceholders(t *testing.T) {
 		{"of a valid token in dry_run", "mode dry_run", bearer(token(keyA, issuerA, nil)), map[string]string{"id": "alice", "issuer": issuerA, "method": "jwt"}},
 		{"of a bad token in dry_run they are empty", "mode dry_run", bearer(token(keyB, issuerA, claims)), nil},
 		{"of nobody in dry_run they are empty", "mode dry_run", nil, nil},
+		{"past the matcher they are empty", "MATCHER", bearer(token(keyA, issuerA, claims)), nil},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			g := gatetest.Run(t, strings.Replace(site(dir, blockA+blockKey+"\n"+test.mode), "reverse_proxy {$BACKEND}", up, 1))
+			caddyfile := strings.Replace(site(dir, blockA+blockKey+"\n"+test.mode), "reverse_proxy {$BACKEND}", up, 1)
+			if test.mode == "MATCHER" {
+				caddyfile = strings.NewReplacer("MATCHER", "", "auth {", "auth /private/* {").Replace(caddyfile)
+			}
+			g := gatetest.Run(t, caddyfile)
 			got := seen(g)
 			if resp := g.Do(t, "GET", "/", append(test.header, "X-Forwarded-For", address)...); resp.Status != 204 {
 				t.Fatalf("got %d %s", resp.Status, resp.Header.Get("X-Test-Reason"))

@@ -54,7 +54,7 @@ type JWT struct {
 	JWKS string `json:"jwks,omitempty"`
 
 	// KeyFile is a file with the issuer's public keys: PEM blocks with public keys or
-	// certificates, or a JWK set. It is read when the configuration is loaded.
+	// certificates, or a JWK set. It is reread when it changes.
 	KeyFile string `json:"key_file,omitempty"`
 
 	// ScopesClaim is the claim with the scopes: words between spaces, or an array
@@ -301,6 +301,9 @@ func (a *APIKey) source() source {
 func checkSourceHeader(name string) error {
 	if err := checkTokenName(name); err != nil {
 		return err
+	}
+	if strings.ContainsAny(name, "_.") {
+		return errors.New("headers with '_' or '.' in their name are dropped by Caddy")
 	}
 	switch http.CanonicalHeaderKey(name) {
 	case "Cookie", "Host", "Connection", "Content-Length", "Content-Type", "Transfer-Encoding", "Proxy-Authorization":

@@ -40,8 +40,10 @@
 // key sets are fetched by the package jwks: never while a configuration is loaded or
 // validated, never on a request. Until a key set was fetched, tokens of its issuer
 // are answered with 503, all other callers are served, and /readyz says no. It
-// stays in force for 24 hours without a successful fetch. A key_file is read
-// when the configuration is loaded; a keys_file is reread when it changes.
+// stays in force for 24 hours without a successful fetch. A key_file and a
+// keys_file are reread within about a second of a change, without a reload; one
+// that is missing or bad then never replaces what was read before. Replace them
+// whole (write another file, rename it): what is read half-written might be valid.
 //
 // Tokens that were verified are remembered until they expire or their issuer's key
 // set changes, at most 4096 for each place.
@@ -50,14 +52,21 @@
 //
 // Headers in which gateways name the caller (X-User*, X-Auth-*, Remote-User,
 // X-Forwarded-User, X-Consumer-*, X-Amzn-Oidc-*, Cf-Access-*: the whole list is
-// in identity.go) are removed from every request: anonymous ones,
-// those the matcher does not match, in dry_run. '_' and '.' count as '-', since
-// PHP and CGI make one variable of X-User, X_User and X.User. The suite drops
-// trailers. X-Auth-Token and X-User-Agent are no identity and stay.
+// in identity.go) are removed from every request that comes to this directive:
+// anonymous ones, those its matcher does not match, in dry_run. '_' and '.' count
+// as '-', since PHP and CGI make one variable of X-User, X_User and X.User. They are
+// removed in front of all error routes of the server too, because a guard in front
+// may have refused. The suite drops trailers. X-Auth-Token and X-User-Agent are no
+// identity and stay. Sites without auth are left alone.
 //
 // The credential that was accepted is removed too, without forward: its header,
 // its cookie, its query parameter, and not a byte else. In dry_run it stays,
-// since the backend may still rely on it.
+// since the backend may still rely on it. Where the credential stands in an
+// identity header, the backend gets it only if it was accepted. Cookies and
+// parameters whose name some backends take for the credential's ("session ",
+// "access.token") count as a second one.
+//
+// Answers to requests with a token in the query are Cache-Control: private.
 //
 // Name the caller to the backend with `header_up X-User-Id {http.auth.user.id}`.
 //

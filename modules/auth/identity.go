@@ -12,11 +12,12 @@ import (
 var defaultIdentityHeaders = []string{
 	"X-Sallyport-*",
 	// Many.
-	"X-User*", "X-Auth-*", "X-Authenticated-*", "X-Remote-User*", "X-Remote-Group*", "X-Remote-Extra-*",
-	"X-Remote-Email", "X-Remote-Name", "X-Remote-Uid", "X-Principal*", "X-Identity*", "X-Subject", "X-Roles", "X-Groups",
-	"X-Oidc-*", "X-Jwt-*", "X-Claim-*", "X-Token-*", "Remote-User*", "Remote-Group*", "Remote-Name", "Remote-Email",
+	"X-User*", "X-Auth", "X-Auth-*", "X-Authenticated*", "X-Remote-User*", "X-Remote-Group*", "X-Remote-Role*", "X-Remote-Extra-*",
+	"X-Remote-Email", "X-Remote-Name", "X-Remote-Uid", "X-Real-User", "X-Proxy-User*", "X-Logged-In-*", "X-Acting-User",
+	"X-Principal*", "X-Identity*", "X-Sub", "X-Subject", "X-Login", "X-Email", "X-Role", "X-Roles", "X-Group", "X-Groups", "X-Scope", "X-Scopes",
+	"X-Oidc-*", "X-Jwt-*", "X-Claim-*", "X-Token-*", "X-Id-Token", "X-Spiffe-*", "Remote-User*", "Remote-Group*", "Remote-Name", "Remote-Email", "Proxy-User*",
 	// oauth2-proxy, Traefik, Envoy.
-	"X-Forwarded-User*", "X-Forwarded-Email", "X-Forwarded-Group*", "X-Forwarded-Preferred-Username", "X-Forwarded-Login",
+	"X-Forwarded-User*", "X-Forwarded-Email", "X-Forwarded-Group*", "X-Forwarded-Role*", "X-Forwarded-Preferred-Username", "X-Forwarded-Login",
 	"X-Forwarded-Access-Token", "X-Forwarded-Id-Token", "X-Forwarded-Client-Cert*", "X-Forwarded-Tls-Client-Cert*",
 	// Kong.
 	"X-Consumer-*", "X-Credential-*", "X-Anonymous-Consumer",
@@ -26,37 +27,44 @@ var defaultIdentityHeaders = []string{
 	// Client certificates: RFC 9440, nginx, Apache, HAProxy.
 	"Client-Cert*", "X-Client-Cert*", "X-Client-Dn", "X-Client-Verify", "X-Ssl-Client*", "X-Ssl-Cert*", "Ssl-Client-*", "X-Tls-Client-*",
 	// Products.
-	"X-Authentik-*", "X-Pomerium-*", "X-Vouch-*", "X-Webauth-*", "Oidc-*", "Shib-*", "Sm-User*", "Iv-User", "Iv-Groups", "Iv-Creds",
+	"Impersonate-*", "X-Authentik-*", "X-Pomerium-*", "X-Vouch-*", "X-Webauth-*", "Oidc-*", "Shib-*", "Sm-User*", "Iv-User", "Iv-Groups", "Iv-Creds",
 	"Oam-Remote-User",
 }
 
 // notIdentity begin like identity headers and are none: a gRPC-Web client's name,
-// and a credential that its backend checks by itself.
+// and a credential, which proves itself to a backend that checks it.
 var notIdentity = []string{"x-user-agent", "x-auth-token"}
 
-// identityHeaders removes the headers that carry identity. Names are compared
-// without regard to case and with '_' and '.' equal to '-', because CGI, PHP and
-// their relatives make X-User, X_User and X.User one variable.
+// identityHeaders takes the headers that carry identity out of requests. Names are
+// compared without regard to case and with '_' and '.' equal to '-', because CGI,
+// PHP and their relatives make X-User, X_User and X.User one variable.
 type identityHeaders struct {
 	buckets [256][]headerPattern // by the hash of their first letters
 	keep    []headerPattern
-	sources []string // canonical names of the headers that credentials are read from
 }
 
 // headerPattern is a name in folded form, or the beginning of names.
 type headerPattern struct {
 	name   string
 	prefix bool
+	except string // a spelling that the pattern does not mean
 }
 
 // newIdentityHeaders compiles the built-in names, more, and the aliases of the
-// sources of credentials, whose own spelling is kept.
+// headers, in canonical spelling, that credentials are read from.
 func newIdentityHeaders(more, sources []string) *identityHeaders {
-	i := &identityHeaders{sources: sources}
-	for _, name := range slices.Concat(defaultIdentityHeaders, more, sources) {
-		p := newHeaderPattern(name)
+	i := new(identityHeaders)
+	add := func(p headerPattern) {
 		b := bucketOf(p.name)
 		i.buckets[b] = append(i.buckets[b], p)
+	}
+	for _, name := range slices.Concat(defaultIdentityHeaders, more) {
+		add(newHeaderPattern(name))
+	}
+	for _, name := range sources {
+		p := newHeaderPattern(name)
+		p.except = name
+		add(p)
 	}
 	for _, name := range notIdentity {
 		i.keep = append(i.keep, newHeaderPattern(name))
@@ -70,24 +78,30 @@ func newHeaderPattern(name string) headerPattern {
 	for i := range len(name) {
 		folded[i] = foldByte[name[i]]
 	}
-	return headerPattern{string(folded), prefix}
+	return headerPattern{name: string(folded), prefix: prefix}
 }
 
-// strip removes every identity header from h.
-func (i *identityHeaders) strip(h http.Header) {
-	for name := range h {
-		if i.carries(name) {
-			delete(h, name)
+// take moves every identity header from h to held, which it returns. held is made
+// when there is one and may be nil.
+func (i *identityHeaders) take(h, held http.Header) http.Header {
+	for name, lines := range h {
+		if !i.carries(name) {
+			continue
 		}
+		delete(h, name)
+		if held == nil {
+			held = make(http.Header)
+		}
+		held[name] = lines
 	}
+	return held
 }
 
 // carries reports whether the header called name is one of them.
 func (i *identityHeaders) carries(name string) bool {
 	for _, p := range i.buckets[bucketOf(name)] {
 		if p.matches(name) {
-			return !slices.Contains(i.sources, name) &&
-				!slices.ContainsFunc(i.keep, func(k headerPattern) bool { return k.matches(name) })
+			return !slices.ContainsFunc(i.keep, func(k headerPattern) bool { return k.matches(name) })
 		}
 	}
 	return false
@@ -102,7 +116,7 @@ func (p headerPattern) matches(name string) bool {
 			return false
 		}
 	}
-	return true
+	return name != p.except
 }
 
 // bucketLetters is how many letters of a name choose its bucket; a pattern with

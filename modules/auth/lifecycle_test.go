@@ -215,8 +215,13 @@ func TestValidatingFetchesNothing(t *testing.T) {
 func TestFilesThatRefuseTheConfiguration(t *testing.T) {
 	noLeaks(t)
 	dir, key, _ := files(t)
+	good, err := os.ReadFile(filepath.Join(dir, "a.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, content := range map[string]string{
-		"junk": "junk", "empty": "", "short": "short", "private.pem": "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+		"broken.pem": strings.Replace(string(good), "\n-----END", "*\n-----END", 1) + string(good),
+		"junk":       "junk", "empty": "", "short": "short", "private.pem": "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
 		"huge": strings.Repeat(" ", 1<<20) + jwksA,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
@@ -234,6 +239,8 @@ func TestFilesThatRefuseTheConfiguration(t *testing.T) {
 		{"a key file with junk", jwtWith("junk"), []string{dir + "/junk", "neither PEM nor a JWK set"}},
 		{"an empty key file", jwtWith("empty"), []string{dir + "/empty", "neither PEM nor a JWK set"}},
 		{"a private key", jwtWith("private.pem"), []string{dir + "/private.pem", "is a private key"}},
+		{"a broken block in front of a good one", jwtWith("broken.pem"), []string{dir + "/broken.pem", "a PEM block is broken"}},
+		{"no key for any of the algorithms", strings.Replace(blockA, "tier_claim tier", "algorithms RS256 ES256", 1), []string{dir + "/a.pem", "no key fits the algorithms RS256, ES256"}},
 		{"a huge key file", jwtWith("huge"), []string{dir + "/huge", "larger than"}},
 		{"a missing keys file", keyWith("keys.json", "missing.json"), []string{"api_key", dir + "/missing.json", "no such file"}},
 		{"a keys file with junk", keyWith("keys.json", "junk"), []string{"api_key", dir + "/junk"}},
@@ -287,6 +294,7 @@ func TestJSONIsRefused(t *testing.T) {
 		{"a leeway of an hour", `{"jwt":{` + good + `,"leeway":"1h"}}`, "leeway"},
 		{"a negative leeway", `{"jwt":{` + good + `,"leeway":"-1s"}}`, "leeway"},
 		{"two places", `{"jwt":{` + good + `,"from":{"header":"A","cookie":"b"}}}`, "only one of header, cookie and query"},
+		{"a header that Caddy drops", `{"jwt":{` + good + `,"from":{"header":"X_Token"}}}`, "dropped by Caddy"},
 		{"a bad header", `{"jwt":{` + good + `,"from":{"header":"A B"}}}`, "from:"},
 		{"a bad cookie", `{"jwt":{` + good + `,"from":{"cookie":"a=b"}}}`, "from:"},
 		{"a bad parameter", `{"jwt":{` + good + `,"from":{"query":"a&b"}}}`, "from:"},
@@ -343,6 +351,28 @@ func TestRevokedKeyStopsWorkingWithoutAReload(t *testing.T) {
 	for deadline := time.Now().Add(30 * time.Second); ; {
 		resp := g.Do(t, "GET", "/", header...)
 		if resp.Status == 401 && resp.Header.Get("X-Test-Reason") == "auth.key_revoked" {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("still %d", resp.Status)
+		}
+	}
+}
+
+func TestWithdrawnKeyStopsWorkingWithoutAReload(t *testing.T) {
+	noLeaks(t)
+	dir, _, _ := files(t)
+	g := gatetest.Run(t, site(dir, blockA))
+	header := append(bearer(token(keyA, issuerA, nil)), "X-Forwarded-For", address)
+	if resp := g.Do(t, "GET", "/", header...); resp.Status != 200 {
+		t.Fatalf("got %d", resp.Status)
+	}
+	if err := os.Rename(filepath.Join(dir, "b.pem"), filepath.Join(dir, "a.pem")); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		resp := g.Do(t, "GET", "/", header...)
+		if resp.Status == 401 && resp.Header.Get("X-Test-Reason") == "auth.token_signature" {
 			return
 		}
 		if time.Now().After(deadline) {

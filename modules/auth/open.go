@@ -4,8 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -18,9 +17,6 @@ import (
 	"github.com/sallyport-gateway/sallyport/modules/internal/lease"
 	"github.com/sallyport-gateway/sallyport/modules/internal/secret"
 )
-
-// maxKeyFile is the largest key file that is read.
-const maxKeyFile = 1 << 20
 
 // keySets are the fetched key sets by URL. They outlive a reload, so that it
 // neither fetches nor forgets anything.
@@ -62,11 +58,8 @@ func (h *Handler) open(ctx caddy.Context) error {
 
 func (j *JWT) issuer(keys jwt.KeySource) jwt.Issuer {
 	i := jwt.Issuer{
-		Name: j.Issuer, Audiences: j.Audience, Algorithms: j.Algorithms, Keys: keys, Leeway: jwt.DefaultLeeway,
+		Name: j.Issuer, Audiences: j.Audience, Algorithms: j.algorithms(), Keys: keys, Leeway: jwt.DefaultLeeway,
 		ScopesClaim: j.ScopesClaim, RolesClaim: j.RolesClaim, TierClaim: j.TierClaim,
-	}
-	if len(i.Algorithms) == 0 {
-		i.Algorithms = jwt.DefaultAlgorithms
 	}
 	if j.Leeway != nil {
 		i.Leeway = time.Duration(*j.Leeway)
@@ -77,21 +70,19 @@ func (j *JWT) issuer(keys jwt.KeySource) jwt.Issuer {
 	return i
 }
 
-// keySource reads the key file, or takes a share of the fetched key set, which
+func (j *JWT) algorithms() []string {
+	if len(j.Algorithms) == 0 {
+		return jwt.DefaultAlgorithms
+	}
+	return j.Algorithms
+}
+
+// keySource opens the key file, or takes a share of the fetched key set, which
 // begins to be fetched when this configuration has started: not before, because
 // a configuration that is only validated must not reach out.
 func (h *Handler) keySource(ctx caddy.Context, j *JWT) (jwt.KeySource, error) {
 	if j.KeyFile != "" {
-		data, err := readFile(j.KeyFile)
-		if err != nil {
-			return nil, err
-		}
-		set, err := jwt.ParseKeys(data)
-		if err != nil {
-			return nil, fmt.Errorf("key_file %s: %w", j.KeyFile, err)
-		}
-		h.logSkipped(j.KeyFile, set)
-		return set, nil
+		return h.openKeyFile(j)
 	}
 	shared, err := keySets.Take(j.JWKS, func() (*jwks.Source, error) { return jwks.New(j.JWKS, logEvent) })
 	if err != nil {
@@ -110,6 +101,26 @@ func (h *Handler) keySource(ctx caddy.Context, j *JWT) (jwt.KeySource, error) {
 	return source, nil
 }
 
+// openKeyFile refuses a file that cannot verify anything.
+func (h *Handler) openKeyFile(j *JWT) (jwt.KeySource, error) {
+	file, err := jwks.OpenFile(j.KeyFile, logEvent)
+	if err != nil {
+		return nil, err
+	}
+	h.held = append(h.held, file)
+	set, err := file.Keys(time.Now())
+	if err != nil {
+		return nil, err
+	}
+	if names := j.algorithms(); !set.Serves(names) {
+		return nil, fmt.Errorf("key file %s: no key fits the algorithms %s", j.KeyFile, strings.Join(names, ", "))
+	}
+	if len(set.Skipped()) > 0 {
+		h.Logger().Warn("some keys are not used", zap.String("key_file", j.KeyFile), zap.Errors("reasons", set.Skipped()))
+	}
+	return file, nil
+}
+
 func (h *Handler) openKeys(a *APIKey) (*apikey.Store, error) {
 	pepper, err := secret.Resolve(a.Pepper)
 	if err != nil {
@@ -121,23 +132,6 @@ func (h *Handler) openKeys(a *APIKey) (*apikey.Store, error) {
 	}
 	h.held = append(h.held, store)
 	return store, nil
-}
-
-// readFile reads a file of bounded size; errors name its path.
-func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(data) > maxKeyFile {
-		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxKeyFile)
-	}
-	return data, nil
 }
 
 // releaser closes by giving a share back.
@@ -158,22 +152,16 @@ func (s starter) Handle(context.Context, caddy.Event) error {
 	return nil
 }
 
-func (h *Handler) logSkipped(path string, set *jwt.KeySet) {
-	if len(set.Skipped()) > 0 {
-		h.Logger().Warn("some keys are not used", zap.String("key_file", path), zap.Errors("reasons", set.Skipped()))
-	}
-}
-
-// logEvent writes what a key set's source has to say. The source outlives
-// configurations, so it logs through whichever is in force.
+// logEvent writes what a source of keys has to say. Some outlive configurations, so
+// it logs through whichever is in force.
 func logEvent(e jwks.Event) {
-	log := caddy.Log().Named("auth.jwks").With(zap.String("url", e.URL))
+	log := caddy.Log().Named("auth.jwt").With(zap.String("keys", e.Source))
 	inForce := 0
 	if e.Keys != nil {
 		inForce = e.Keys.Len()
 	}
 	if e.Err != nil {
-		log.Warn("the key set could not be fetched", zap.Int("keys_in_force", inForce), zap.Error(e.Err))
+		log.Warn("the key set could not be read", zap.Int("keys_in_force", inForce), zap.Error(e.Err))
 		return
 	}
 	log.Info("the key set is in force", zap.Int("keys_in_force", inForce), zap.Errors("not_used", e.Keys.Skipped()))

@@ -14,9 +14,11 @@ import (
 
 const userPrefix = "http.auth.user."
 
-// expose mirrors the principal of req to placeholders, looked up when one is
-// used: setting a value for each claim would cost every request.
-func expose(r *http.Request, req *guard.Request) {
+// expose mirrors the principal of r to placeholders, looked up when one is used:
+// setting a value for each claim would cost every request. It is there for every
+// request, also an anonymous one: `header_up X-User {http.auth.user.id}` would
+// otherwise send the placeholder's name as that of a user.
+func expose(r *http.Request) {
 	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if !ok {
 		return
@@ -26,7 +28,11 @@ func expose(r *http.Request, req *guard.Request) {
 		if !ok {
 			return nil, false
 		}
-		return placeholder(req.Principal, name)
+		var who *principal.Principal
+		if req := guard.From(r); req != nil {
+			who = req.Principal
+		}
+		return placeholder(who, name)
 	})
 }
 

@@ -3,6 +3,7 @@ package auth
 import (
 	"net/http"
 	"strings"
+	"unicode"
 )
 
 // kind is where in a request a credential can be.
@@ -24,18 +25,23 @@ type source struct {
 
 // find returns the credential at s and how many there are. More than one, or a
 // list in place of one, is for the caller to refuse: whoever reads it next might
-// pick another one.
-func (s source) find(r *http.Request) (credential string, n int) {
+// pick another one. held are the headers that were taken out of r because they
+// carry identity; a credential may be one of them.
+func (s source) find(r *http.Request, held http.Header) (credential string, n int) {
 	switch s.kind {
 	case inAuthorization:
 		return findHeader(r.Header[s.name], bearer)
 	case inHeader:
-		return findHeader(r.Header[s.name], func(value string) (string, bool) { return value, true })
+		lines := r.Header[s.name]
+		if lines == nil {
+			lines = held[s.name]
+		}
+		return findHeader(lines, func(value string) (string, bool) { return value, true })
 	case inCookie:
 		for _, line := range r.Header["Cookie"] {
 			for pair := range strings.SplitSeq(line, ";") {
-				if value, ok := s.cookie(pair); ok {
-					credential, n = value, n+1
+				if value, same := s.cookie(pair); same > 0 {
+					credential, n = value, n+same
 				}
 			}
 		}
@@ -43,8 +49,8 @@ func (s source) find(r *http.Request) (credential string, n int) {
 		for raw := r.URL.RawQuery; raw != ""; {
 			var pair string
 			pair, raw = cutPair(raw)
-			if value, ok := s.parameter(pair); ok {
-				credential, n = value, n+1
+			if value, same := s.parameter(pair); same > 0 {
+				credential, n = value, n+same
 			}
 		}
 	}
@@ -82,17 +88,62 @@ func bearer(value string) (token string, ok bool) {
 	return strings.Trim(rest, " \t"), true
 }
 
-// cookie returns the value of a cookie pair (RFC 6265 section 4.2.1) if it is s.
-func (s source) cookie(pair string) (value string, ok bool) {
+// cookie returns the value of a cookie pair (RFC 6265 section 4.2.1) and whether
+// it is s: 1 if it is, 2 if only some readers take it for s.
+func (s source) cookie(pair string) (value string, same int) {
 	name, value, _ := strings.Cut(strings.Trim(pair, " \t"), "=")
-	return value, name == s.name
+	switch {
+	case name == s.name:
+		return value, 1
+	case sameLoosely(name, s.name):
+		return value, 2
+	}
+	return "", 0
 }
 
-// parameter returns the raw value of a query pair if its decoded name is s. A
-// value with percent-encoding is not decoded: no token needs it.
-func (s source) parameter(pair string) (value string, ok bool) {
+// parameter returns the raw value of a query pair and whether its decoded name is
+// s: 1 if it is, 2 if only some readers take it for s. A value with
+// percent-encoding is not decoded: no token needs it.
+func (s source) parameter(pair string) (value string, same int) {
 	name, value, _ := strings.Cut(pair, "=")
-	return value, name == s.name || decodedEqual(name, s.name)
+	if name == s.name {
+		return value, 1
+	}
+	if !strings.ContainsAny(name, "%+. [") {
+		return "", 0
+	}
+	var buf [maxName + 1]byte
+	switch decoded := decodeName(buf[:0], name); {
+	case string(decoded) == s.name:
+		return value, 1
+	case sameLoosely(string(decoded), s.name):
+		return value, 2
+	}
+	return "", 0
+}
+
+// sameLoosely reports whether some readers take name for want: those that trim
+// more white space than RFC 6265 does, and PHP, for which '.', ' ' and '_' are the
+// same and "name[0]" belongs to "name".
+func sameLoosely(name, want string) bool {
+	name = strings.TrimFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f || unicode.IsSpace(r) })
+	name, _, _ = strings.Cut(name, "[")
+	if len(name) != len(want) {
+		return false
+	}
+	for i := range len(name) {
+		if foldName(name[i]) != foldName(want[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func foldName(c byte) byte {
+	if c == '.' || c == ' ' {
+		return '_'
+	}
+	return c
 }
 
 // cutPair takes the first pair off a raw query. A semicolon separates too, where
@@ -105,29 +156,24 @@ func cutPair(raw string) (pair, rest string) {
 	return raw[:at], raw[at+1:]
 }
 
-// decodedEqual compares a percent-encoded name with a plain one, without
-// url.QueryUnescape, which allocates, and url.Query, which loses pairs.
-func decodedEqual(encoded, plain string) bool {
-	n := 0
-	for i := 0; i < len(encoded); i++ {
+// decodeName decodes as much of a query parameter's name as dst has room for.
+// Unlike url.QueryUnescape it allocates nothing; what is no percent-encoding stands
+// for itself.
+func decodeName(dst []byte, encoded string) []byte {
+	for i := 0; i < len(encoded) && len(dst) < cap(dst); i++ {
 		c := encoded[i]
 		switch {
 		case c == '+':
 			c = ' '
 		case c == '%' && i+2 < len(encoded):
-			high, low := unhex(encoded[i+1]), unhex(encoded[i+2])
-			if high > 15 || low > 15 {
-				return false
+			if high, low := unhex(encoded[i+1]), unhex(encoded[i+2]); high < 16 && low < 16 {
+				c = high<<4 | low
+				i += 2
 			}
-			c = high<<4 | low
-			i += 2
 		}
-		if n == len(plain) || plain[n] != c {
-			return false
-		}
-		n++
+		dst = append(dst, c)
 	}
-	return n == len(plain)
+	return dst
 }
 
 func unhex(c byte) byte {
@@ -154,12 +200,23 @@ func (s source) strip(h http.Header, rawQuery string) string {
 	return rawQuery
 }
 
+// restore puts a credential back that was taken out of h because its header
+// carries identity: now it is known to be good.
+func (s source) restore(h, held http.Header) {
+	if s.kind != inHeader {
+		return
+	}
+	if lines, ok := held[s.name]; ok {
+		h[s.name] = lines
+	}
+}
+
 func (s source) stripCookie(h http.Header) {
 	var kept []string
 	for _, line := range h["Cookie"] {
 		var rest strings.Builder
 		for pair := range strings.SplitSeq(line, ";") {
-			if _, ok := s.cookie(pair); ok {
+			if _, same := s.cookie(pair); same > 0 {
 				continue
 			}
 			if rest.Len() > 0 {
@@ -187,7 +244,7 @@ func (s source) stripQuery(raw string) string {
 	for start := 0; start < len(raw); {
 		pair, _ := cutPair(raw[start:])
 		end := start + len(pair)
-		if _, ok := s.parameter(pair); ok {
+		if _, same := s.parameter(pair); same > 0 {
 			end = min(end+1, len(raw)) // the separator behind it goes too
 			start = end
 			continue

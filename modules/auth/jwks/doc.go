@@ -1,5 +1,7 @@
-// Package jwks keeps an issuer's key set up to date from its URL, in the
+// Package jwks keeps an issuer's key set up to date from its URL or a file, in the
 // background: no request ever waits for a fetch or causes one directly.
+//
+// # URLs
 //
 // When it fetches: once at the start; then when the response's max-age has passed
 // (at least one minute, at most one hour, 15 minutes if it does not say), a little
@@ -19,6 +21,12 @@
 // How it fails: the last good keys stay in force for 24 hours, whatever the URL
 // answers. Then, and before the first success, there are none, and callers have to
 // answer 503: a valid token must not be called invalid because we could not look.
+//
+// # Files
+//
+// A file is read when it is opened, which refuses a bad one, and looked at once a
+// second. A file that went missing or bad later never replaces the keys in force,
+// for as long as it is so: whoever edits it is told in the log.
 //
 // The package imports no Caddy package.
 package jwks

@@ -56,13 +56,14 @@ type fetched struct {
 	at   time.Time
 }
 
-// Event is a change worth a line in a log: other keys are in force, fetching
+// Event is a change worth a line in a log: other keys are in force, reading them
 // began to fail, or it works again.
 type Event struct {
-	URL string
+	// Source is the URL or the file's path.
+	Source string
 	// Keys are the keys in force; nil if there never were any.
 	Keys *jwt.KeySet
-	// Err is why the last fetch failed, or nil.
+	// Err is why the last attempt failed, or nil.
 	Err error
 }
 
@@ -194,15 +195,14 @@ func (s *Source) fetch() (next time.Duration, changed bool, err error) {
 	if err != nil {
 		return 0, false, err
 	}
+	old := s.current.Load()
+	if old != nil && old.keys.IsFrom(body) {
+		s.current.Store(&fetched{old.keys, time.Now()})
+		return next, false, nil
+	}
 	keys, err := jwt.ParseJWKS(body)
 	if err != nil {
 		return 0, false, err
-	}
-	old := s.current.Load()
-	if old != nil && old.keys.Equal(keys) {
-		// The same set: verified tokens stay verified.
-		s.current.Store(&fetched{old.keys, time.Now()})
-		return next, false, nil
 	}
 	s.current.Store(&fetched{keys, time.Now()})
 	return next, true, nil
@@ -212,7 +212,7 @@ func (s *Source) tell(err error) {
 	if s.observe == nil {
 		return
 	}
-	event := Event{URL: s.url, Err: err}
+	event := Event{Source: s.url, Err: err}
 	if f := s.current.Load(); f != nil {
 		event.Keys = f.keys
 	}

@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -200,6 +201,7 @@ func TestKeyFile(t *testing.T) {
 		{"a broken key is refused", pemOf("PUBLIC KEY", []byte{1, 2, 3}), 0, "not a PKIX public key"},
 		{"a broken certificate is refused", pemOf("CERTIFICATE", []byte{1, 2, 3}), 0, "not an X.509 certificate"},
 		{"a cut off block is refused", public + public[:60], 0, "a PEM block is broken"},
+		{"a broken block in front of a good one is refused", strings.Replace(public, "\n-----END", "*\n-----END", 1) + public, 0, "a PEM block is broken"},
 		{"a weak key is refused", pemOf("PUBLIC KEY", must(x509.MarshalPKIXPublicKey(&weak.PublicKey))), 0, "1024 bits"},
 		{"a curve without algorithm is refused", pemOf("PUBLIC KEY", must(x509.MarshalPKIXPublicKey(&p224.PublicKey))), 0, "P-224"},
 		{"five keys without ids are refused", strings.Repeat(public, 5), 0, "use a JWK set"},
@@ -219,10 +221,22 @@ func TestKeyFile(t *testing.T) {
 	}
 }
 
-func TestEqualSets(t *testing.T) {
-	a, b := jwksOf(jwkOf("e", &ecKey.PublicKey)), jwksOf(jwkOf("f", &ecKey.PublicKey))
-	one, same, other := must(ParseJWKS([]byte(a))), must(ParseJWKS([]byte(a))), must(ParseJWKS([]byte(b)))
-	if !one.Equal(same) || one.Equal(other) || one.Equal(nil) || (*KeySet)(nil).Equal(one) {
-		t.Error("sets are equal when they were read from the same bytes")
+func TestServes(t *testing.T) {
+	set := keySet(t, jwkOf("e", &ec384.PublicKey), swap(jwkOf("r", &rsaKey.PublicKey), "alg", `"PS256"`))
+	for _, test := range []struct {
+		algorithms string
+		want       bool
+	}{{"ES384", true}, {"ES256", false}, {"RS256 ES256 EdDSA", false}, {"PS256", true}, {"RS256 PS256", true}, {"none", false}, {"", false}} {
+		if got := set.Serves(strings.Fields(test.algorithms)); got != test.want {
+			t.Errorf("%s: got %v", test.algorithms, got)
+		}
+	}
+}
+
+func TestIsFrom(t *testing.T) {
+	a, b := []byte(jwksOf(jwkOf("e", &ecKey.PublicKey))), []byte(jwksOf(jwkOf("f", &ecKey.PublicKey)))
+	set := must(ParseJWKS(a))
+	if !set.IsFrom(slices.Clone(a)) || set.IsFrom(b) || set.IsFrom(nil) || (*KeySet)(nil).IsFrom(nil) {
+		t.Error("a set is from the bytes that it was read from")
 	}
 }

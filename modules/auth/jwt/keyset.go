@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"slices"
 	"time"
 )
 
@@ -47,7 +48,7 @@ type KeySource interface {
 // KeySource that always returns itself.
 type KeySet struct {
 	keys []key
-	// raw is what the set was read from, to see whether a new copy differs.
+	// raw is what the set was read from.
 	raw     []byte
 	skipped []error
 }
@@ -69,13 +70,21 @@ func (s *KeySet) Missed() {}
 // Len returns the number of usable keys, which is never 0.
 func (s *KeySet) Len() int { return len(s.keys) }
 
+// Serves reports whether some key of the set fits one of the algorithms.
+func (s *KeySet) Serves(names []string) bool {
+	return slices.ContainsFunc(names, func(name string) bool {
+		alg := algorithms[name]
+		return alg != nil && slices.ContainsFunc(s.keys, func(k key) bool { return k.fits(alg) })
+	})
+}
+
 // Skipped says which keys of a JWK set were left out and why.
 func (s *KeySet) Skipped() []error { return s.skipped }
 
-// Equal reports whether both sets were read from the same bytes. A set that is
-// equal to the one in force need not replace it, which keeps verified tokens.
-func (s *KeySet) Equal(o *KeySet) bool {
-	return s != nil && o != nil && bytes.Equal(s.raw, o.raw)
+// IsFrom reports whether s was read from these bytes: then there is no need to
+// read them again and to forget which tokens were verified. A nil set is from none.
+func (s *KeySet) IsFrom(data []byte) bool {
+	return s != nil && bytes.Equal(s.raw, data)
 }
 
 // ParseKeys reads a key file: PEM blocks with public keys or certificates, or a

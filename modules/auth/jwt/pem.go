@@ -28,7 +28,8 @@ func parsePEM(data []byte) (*KeySet, error) {
 		set.keys = append(set.keys, k)
 	}
 	switch {
-	case bytes.Contains(rest, []byte("-----BEGIN")):
+	// pem.Decode passes over what it cannot read.
+	case bytes.Count(data, []byte("-----BEGIN")) != len(set.keys):
 		return nil, errors.New("a PEM block is broken")
 	case len(set.keys) == 0:
 		return nil, errors.New("neither PEM nor a JWK set")
