@@ -8,6 +8,7 @@ package canonical
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -40,8 +41,9 @@ type Options struct {
 	EmptySegments bool
 	// QuerySemicolon allows ';' in a query, which some backends read as '&'.
 	QuerySemicolon bool
-	// MethodOverride allows X-HTTP-Method-Override and its relatives, with which
-	// a backend may see another method than the guards did.
+	// MethodOverride allows X-HTTP-Method-Override and its relatives, and the query
+	// parameter _method of a POST, with which a backend may see another method than
+	// the guards did.
 	MethodOverride bool
 }
 
@@ -83,8 +85,17 @@ func Parse(r *http.Request, o Options) (Request, *Refusal) {
 		if refusal := checkQuery(rawQuery, o); refusal != nil {
 			return Request{}, refusal
 		}
+		if r.Method == http.MethodPost && !o.MethodOverride && overridesMethod(rawQuery) {
+			return Request{}, ErrMethodOverride
+		}
 	}
 	return Request{Method: r.Method, Host: host, Path: path, RawQuery: rawQuery}, nil
+}
+
+// Path returns the canonical form of an encoded path, as Parse does for that of
+// a request: for a path that was rewritten since.
+func Path(encoded string, o Options) (string, *Refusal) {
+	return canonicalPath(encoded, o)
 }
 
 // Lenient returns a view of a request that Parse refused, for use where the
@@ -95,11 +106,25 @@ func Lenient(r *http.Request) Request {
 
 // Clean removes from r what could give a backend a second reading and has no
 // legitimate use behind a gate: headers with which some frameworks replace the
-// path of a request, and trailers, which some servers merge into the header
-// after the guards have judged it.
-func Clean(r *http.Request) {
+// path of a request; trailers, which some servers merge into the header after the
+// guards have judged it; upgrades other than to WebSocket, of which that to h2c
+// opens a tunnel for requests that no guard sees (a server may ignore any, RFC
+// 9110 section 7.8); and other names for the client's address than those in
+// clientHeaders, from which it was read.
+func Clean(r *http.Request, clientHeaders []string) {
 	for _, name := range pathOverrides {
 		delete(r.Header, name)
+	}
+	for _, name := range addressHeaders {
+		if len(r.Header[name]) > 0 && !slices.ContainsFunc(clientHeaders, func(read string) bool { return strings.EqualFold(read, name) }) {
+			delete(r.Header, name)
+		}
+	}
+	if upgrade := r.Header["Upgrade"]; len(upgrade) > 0 {
+		delete(r.Header, "Http2-Settings")
+		if len(upgrade) > 1 || !strings.EqualFold(strings.Trim(upgrade[0], " \t"), "websocket") {
+			delete(r.Header, "Upgrade")
+		}
 	}
 	r.Trailer = nil
 }

@@ -20,6 +20,14 @@ var methodOverrides = []string{"X-Http-Method-Override", "X-Http-Method", "X-Met
 // imitate it. Balancers write them too, so they are removed and not refused.
 var pathOverrides = []string{"X-Original-Url", "X-Rewrite-Url"}
 
+// addressHeaders are what balancers and proxies call the client's address beside
+// X-Forwarded-For, which the proxy rewrites. Backends take them from whoever
+// wrote them.
+var addressHeaders = []string{
+	"Forwarded", "X-Real-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "X-Originating-Ip", "X-Remote-Ip", "X-Remote-Addr",
+	"True-Client-Ip", "Cf-Connecting-Ip", "Fastly-Client-Ip", "X-Azure-Clientip",
+}
+
 func checkHeader(h http.Header, o Options) *Refusal {
 	for _, name := range singletons {
 		if len(h[name]) > 1 {

@@ -1,6 +1,9 @@
 package canonical
 
-import "unicode/utf8"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // checkQuery refuses queries that url.Query and backends read differently: Go
 // drops a pair with bad percent-encoding or a semicolon and tells nobody, while
@@ -47,4 +50,16 @@ func decodeQuery(raw string) []byte {
 		decoded = append(decoded, c)
 	}
 	return decoded
+}
+
+// overridesMethod reports whether a query has a parameter _method, from which
+// several frameworks take the method of a POST.
+func overridesMethod(raw string) bool {
+	for pair := range strings.SplitSeq(raw, "&") {
+		name, _, _ := strings.Cut(pair, "=")
+		if len(name) >= len("_method") && strings.EqualFold(strings.TrimSpace(string(decodeQuery(name))), "_method") {
+			return true
+		}
+	}
+	return false
 }

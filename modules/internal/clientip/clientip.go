@@ -34,11 +34,19 @@ func FromRequest(r *http.Request) (netip.Addr, error) {
 	}
 	if trusted, _ := caddyhttp.GetVar(ctx, caddyhttp.TrustedProxyVarKey).(bool); trusted {
 		server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-		if !ok || server.TrustedProxiesStrict <= 0 || !established(r.Header, server.ClientIPHeaders, addr) {
+		if !ok || server.TrustedProxiesStrict <= 0 || isPeer(r.RemoteAddr, addr) ||
+			!established(r.Header, server.ClientIPHeaders, addr) {
 			return netip.Addr{}, ErrUnknown
 		}
 	}
 	return addr.Unmap().WithZone(""), nil
+}
+
+// isPeer reports whether addr is the trusted proxy's own: what Caddy takes when
+// its header names nobody else.
+func isPeer(remote string, addr netip.Addr) bool {
+	peer, err := netip.ParseAddrPort(remote)
+	return err == nil && peer.Addr().Unmap().WithZone("") == addr.Unmap()
 }
 
 // established reports whether derived stands in the first of headers that the

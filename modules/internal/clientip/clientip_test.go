@@ -47,6 +47,7 @@ func TestOnlyEstablishedClients(t *testing.T) {
 		{"IPv6 with a port, which Caddy skips", derived(strict, true, "192.0.2.66", "192.0.2.66, [2001:db8::1]:4242"), ""},
 		{"the balancer's own address", derived(strict, true, "10.0.0.1"), ""},
 		{"the balancer's own address, trusted entries only", derived(strict, true, "10.0.0.1", "10.0.0.2"), ""},
+		{"the balancer's own address in its header", derived(strict, true, "192.0.2.1", "unknown, 192.0.2.1"), ""},
 		{"leftmost entry of a server that is not strict", derived(lax, true, "192.0.2.66", "192.0.2.66"), ""},
 	}
 	for _, tt := range tests {

@@ -42,22 +42,26 @@ func (f *Fallback) Provision(ctx caddy.Context) error {
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (f *Fallback) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	held := &heldWriter{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}}
-	if err := next.ServeHTTP(held, r); err != nil {
-		return err
-	}
-	if held.passed {
-		return nil
+	err := next.ServeHTTP(held, r)
+	if err != nil && !held.passed {
+		// The error route failed itself, or has a guard that refuses.
+		r = new(caddyhttp.HTTPErrorConfig).WithError(r, err)
+		held.status = ErrorStatus(r)
+		err = nil
 	}
 	status := held.status
 	if status == 0 {
 		status = ErrorStatus(r)
 	}
 	f.logServerError(r, status)
-	if held.Header().Get("Content-Type") != "" {
+	switch {
+	case err != nil || held.passed:
+		return err
+	case held.Header().Get("Content-Type") != "":
 		w.WriteHeader(status)
-		return nil
+	default:
+		WriteProblem(w, r, status)
 	}
-	WriteProblem(w, r, status)
 	return nil
 }
 

@@ -81,3 +81,23 @@ func TestServerErrorsStayInTheLog(t *testing.T) {
 		t.Errorf("403: %v", logs.All())
 	}
 }
+
+func TestServerErrorsStayInTheLogWhereTheSiteAnswersThem(t *testing.T) {
+	own := func(w http.ResponseWriter, _ *http.Request) error {
+		w.WriteHeader(502)
+		_, err := io.WriteString(w, "sorry")
+		return err
+	}
+	if _, logs := serve(t, caddyhttp.HandlerError{StatusCode: 502, Err: errors.New("dial failed")}, own); logs.Len() != 1 {
+		t.Errorf("%d lines, want one", logs.Len())
+	}
+}
+
+func TestAnErrorRouteThatFailsIsAnsweredToo(t *testing.T) {
+	w, _ := serve(t, caddyhttp.HandlerError{StatusCode: 404}, func(http.ResponseWriter, *http.Request) error {
+		return caddyhttp.HandlerError{StatusCode: 403}
+	})
+	if w.Code != 403 || !strings.Contains(w.Body.String(), `"status":403`) {
+		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+}

@@ -2,6 +2,7 @@ package guard
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -32,6 +33,7 @@ type Request struct {
 	CORS any
 
 	clientErr error
+	ambiguous bool // the path has a form that Options allow, or nobody refused
 }
 
 // String keeps the view out of whatever prints Caddy's variables.
@@ -50,9 +52,10 @@ func From(r *http.Request) *Request {
 // Caddy's matchers read requests in their own way, and a guard behind one that
 // missed never runs.
 type front struct {
-	suite  *suite.Config
-	site   string
-	logger *zap.Logger
+	suite         *suite.Config
+	site          string
+	clientHeaders []string // where the client's address is read from
+	logger        *zap.Logger
 }
 
 // frontOf returns the front of server in this configuration and puts it in place
@@ -61,13 +64,25 @@ func frontOf(server *caddyhttp.Server, config *suite.Config, logger *zap.Logger)
 	if err := clientip.CheckServer(server); err != nil {
 		return nil, err
 	}
-	return config.Once(server, func() any {
-		f := &front{suite: config, site: nameOf(server), logger: logger}
+	made := config.Once(server, func() any {
+		if currentRoute(server) == nil {
+			return errNoFront
+		}
+		f := &front{suite: config, site: nameOf(server), clientHeaders: server.ClientIPHeaders, logger: logger}
 		f.precede(server)
 		server.RegisterConnState(config.TrackConnection)
 		return f
-	}).(*front), nil
+	})
+	if err, ok := made.(error); ok {
+		return nil, err
+	}
+	return made.(*front), nil
 }
+
+// errNoFront is for a server whose only guards are where Caddy comes too late to
+// put anything in front of its routes.
+var errNoFront = errors.New("the server's only guards stand in named routes or error routes: put one into a site, or use " +
+	"a snippet and import instead of a named route and invoke")
 
 // precede makes f the first matcher of the server's first route. Routes cannot
 // be added here: they are being provisioned, and a copied list would be compiled
@@ -75,14 +90,7 @@ func frontOf(server *caddyhttp.Server, config *suite.Config, logger *zap.Logger)
 // and an error from a matcher ends a request through the error routes.
 //
 // Error routes are provisioned after the handlers, so that one can be added there.
-//
-// Both come too late for a server whose only guards are in named routes or error
-// routes, which Caddy provisions last: those guards check by themselves, and their
-// refusals have an empty body unless the site has error routes.
 func (f *front) precede(server *caddyhttp.Server) {
-	if currentRoute(server) == nil {
-		return
-	}
 	sets := &server.Routes[0].MatcherSets
 	if len(*sets) == 0 {
 		*sets = caddyhttp.MatcherSets{nil}
@@ -106,27 +114,28 @@ func (f *front) MatchWithError(r *http.Request) (bool, error) {
 	return true, nil
 }
 
-// check makes the view of r, once: guards call it too, because the routes of a
-// named route are not behind the server's first one.
+// check makes the view of r, once. A refused request has a view too, what Go read
+// of it: guards in the error routes that answer it need one.
 func (f *front) check(r *http.Request) (*Request, error) {
 	if req := From(r); req != nil {
 		return req, nil
 	}
+	sent := original(r)
 	req := new(Request)
 	var refused *canonical.Refusal
-	req.Request, refused = canonical.Parse(original(r), f.suite.Canonical)
-	if refused != nil {
-		err := refuse(r, refusal{site: f.site, guard: "canonical", dryRun: f.suite.CanonicalDryRun,
-			reason: canonicalReasons[refused], logger: f.logger})
-		if err != nil {
-			return nil, err
-		}
-		req.Request = canonical.Lenient(r)
+	if req.Request, refused = canonical.Parse(sent, f.suite.Canonical); refused != nil {
+		req.Request = canonical.Lenient(sent)
 	}
-	canonical.Clean(r)
+	req.ambiguous = refused != nil || req.Path != sent.URL.Path
 	req.Client, req.clientErr = clientip.FromRequest(r)
+	canonical.Clean(r, f.clientHeaders)
 	caddyhttp.SetVar(r.Context(), requestVar, req)
-	return req, nil
+	if refused == nil {
+		return req, nil
+	}
+	err := refuse(r, refusal{site: f.site, guard: "canonical", dryRun: f.suite.CanonicalDryRun,
+		reason: canonicalReasons[refused], logger: f.logger})
+	return req, err
 }
 
 // original is the request as the client sent it, also behind a rewrite.

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sallyport-gateway/sallyport/caddyfile/read"
+	"github.com/sallyport-gateway/sallyport/modules/internal/canonical"
 	"github.com/sallyport-gateway/sallyport/modules/internal/decision"
 	"github.com/sallyport-gateway/sallyport/modules/internal/metric"
 	"github.com/sallyport-gateway/sallyport/modules/internal/suite"
@@ -107,15 +108,6 @@ func (g *Guard) Begin(w http.ResponseWriter, r *http.Request) (*Request, error) 
 	if g.suite.Draining() {
 		w.Header().Set("Connection", "close")
 	}
-	if len(g.matchers) > 0 {
-		matched, err := g.matchers.AnyMatchWithError(r)
-		if err != nil {
-			return nil, err
-		}
-		if !matched {
-			return nil, nil
-		}
-	}
 	if r.TLS != nil && !r.TLS.HandshakeComplete {
 		if err := g.Deny(w, r, reasonEarlyData, nil); err != nil {
 			return nil, err
@@ -126,7 +118,29 @@ func (g *Guard) Begin(w http.ResponseWriter, r *http.Request) (*Request, error) 
 			return nil, err
 		}
 	}
+	// After the address: a matcher may ask for it, in Caddy's way.
+	if len(g.matchers) > 0 {
+		if matched, err := g.matches(r, req); err != nil || !matched {
+			return nil, err
+		}
+	}
 	return req, nil
+}
+
+// matches judges the guard's matcher. Where an allowed form gives the path two
+// readings, the guard runs if either of them matches.
+func (g *Guard) matches(r *http.Request, req *Request) (bool, error) {
+	matched, err := g.matchers.AnyMatchWithError(r)
+	if matched || err != nil || !req.ambiguous {
+		return matched, err
+	}
+	path, refused := canonical.Path(r.URL.EscapedPath(), g.suite.Canonical)
+	if refused != nil {
+		return true, nil
+	}
+	read, url := *r, *r.URL
+	read.URL, url.Path, url.RawPath = &url, path, ""
+	return g.matchers.AnyMatchWithError(&read)
 }
 
 // Allow counts that the guard let a request pass.

@@ -61,32 +61,95 @@ http://second.example:`+"{$PORT}"+` {
 	}
 }
 
-func TestAGuardInANamedRouteChecksByItself(t *testing.T) {
-	g := gatetest.Run(t, `&(gate) {
-	`+deny+`
-	respond "named"
-}
-{$ADDR} {
-	invoke gate
-}
-`)
-	for target, status := range map[string]int{"/x": 200, "/x%2fy": 400} {
-		if resp := g.Do(t, "GET", target, "X-Forwarded-For", client); resp.Status != status {
-			t.Errorf("%s: got %d, want %d", target, resp.Status, status)
+func TestGuardsOnlyInNamedRoutesOrErrorRoutesAreRefused(t *testing.T) {
+	g := gatetest.Run(t, "{$ADDR} {\n\trespond ok\n}\n")
+	for name, config := range map[string]string{
+		"named route": "&(gate) {\n\t" + deny + "}\n{$ADDR} {\n\tinvoke gate\n\trespond ok\n}\n",
+		"error route": "{$ADDR} {\n\trespond ok\n\thandle_errors {\n\t\t" + deny + "\t}\n}\n",
+	} {
+		if err := g.Reload(t, config); err == nil || !strings.Contains(err.Error(), "put one into a site") {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
-func TestGuardsJudgeWhatTheClientSentBehindARewrite(t *testing.T) {
-	g := gatetest.Run(t, `&(gate) {
-	`+deny+`
-	respond "named"
+func TestAnUpgradeToAnythingButWebSocketDoesNotReachTheBackend(t *testing.T) {
+	g := gatetest.Run(t, "{$ADDR} {\n\t"+deny+"\n\treverse_proxy {$BACKEND}\n}\n")
+	var asked string
+	g.Backend(func(_ http.ResponseWriter, r *http.Request) { asked = r.Header.Get("Upgrade") + r.Header.Get("Http2-Settings") })
+	for upgrade, want := range map[string]string{"h2c": "", "websocket": "websocket"} {
+		g.Raw(t, "GET / HTTP/1.1\r\nHost: "+strings.TrimPrefix(g.URL, "http://")+"\r\nX-Forwarded-For: "+client+
+			"\r\nConnection: Upgrade, HTTP2-Settings, close\r\nUpgrade: "+upgrade+"\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n")
+		if asked != want {
+			t.Errorf("%s: the backend was asked for %q", upgrade, asked)
+		}
+	}
 }
-{$ADDR} {
+
+func TestAClientThatIsNotEstablishedDoesNotTurnAGuardOff(t *testing.T) {
+	g := gatetest.Run(t, "{$ADDR} {\n\t@outside not client_ip 10.0.0.0/8 127.0.0.0/8\n\tallowlist @outside {\n\t\tallow 192.0.2.7\n\t}\n\trespond ok\n}\n")
+	tests := []struct {
+		name, forwarded string
+		status          int
+	}{
+		{"a client inside", "10.1.2.3", 200},
+		{"a client outside", "198.51.100.1", 403},
+		{"an address behind which Caddy skips one", "10.1.2.3, [2001:db8::1]:4242", 400},
+		{"no address", "unknown", 400},
+		{"the balancer's own", "127.0.0.1", 400},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if resp := g.Do(t, "GET", "/", "X-Forwarded-For", tt.forwarded); resp.Status != tt.status {
+				t.Errorf("got %d, want %d", resp.Status, tt.status)
+			}
+		})
+	}
+}
+
+func TestAMatcherJudgesBothReadingsOfAnAllowedForm(t *testing.T) {
+	globals := strings.Replace(gatetest.Globals, "{\n", "{\n\tsallyport {\n\t\tcanonical {\n\t\t\tallow path_parameters encoded_slash\n\t\t}\n\t}\n", 1)
+	g := gatetest.Run(t, globals+"{$ADDR} {\n\tallowlist /admin/* {\n\t\tallow 192.0.2.7\n\t}\n\trespond ok\n}\n")
+	tests := []struct {
+		target string
+		status int
+	}{
+		{"/public;x/users", 200},
+		{"/admin/users", 403},
+		{"/admin;x=1/users", 403},
+		{"/;x/admin/users", 400},
+		{"/admin%2fusers", 403},
+	}
+	for _, tt := range tests {
+		if resp := g.Do(t, "GET", tt.target, "X-Forwarded-For", "198.51.100.1"); resp.Status != tt.status {
+			t.Errorf("%s: got %d, want %d", tt.target, resp.Status, tt.status)
+		}
+	}
+}
+
+func TestAGuardInAnErrorRouteLeavesTheAnswerToTheSite(t *testing.T) {
+	g := gatetest.Run(t, "{$ADDR} {\n\t"+deny+"\n\trespond ok\n\thandle_errors {\n\t\tallowlist {\n\t\t\tdeny 203.0.113.1\n\t\t}\n\t\trespond \"own {err.status_code}\"\n\t}\n}\n")
+	tests := []struct{ name, target, forwarded, body string }{
+		{"an ambiguous request", "/%2e%2e", client, "own 400"},
+		{"a refused one", "/", "198.51.100.1", "own 403"},
+		{"one that the error route refuses too", "/", "203.0.113.1", `"status":403`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if resp := g.Do(t, "GET", tt.target, "X-Forwarded-For", tt.forwarded); !strings.Contains(resp.Body, tt.body) {
+				t.Errorf("got %d %s, want %s", resp.Status, resp.Body, tt.body)
+			}
+		})
+	}
+}
+
+func TestGuardsJudgeWhatTheClientSentBehindARewrite(t *testing.T) {
+	g := gatetest.Run(t, `{$ADDR} {
 	route {
 		uri strip_prefix /a%2fb
 		rewrite * /plain
-		invoke gate
+		`+deny+`
+		respond ok
 	}
 }
 `)
