@@ -36,10 +36,14 @@ func (Admin) Provision(ctx caddy.Context) error {
 	// The app comes first and for every configuration: it mends what is left to
 	// mend, also after one that has nothing of this suite.
 	owner, err := ctx.App(suite.AppName)
-	if err != nil || caddy.ActiveContext().Context == nil {
+	if err != nil {
 		return err
 	}
 	app := owner.(*App)
+	app.admin = true
+	if caddy.ActiveContext().Context == nil {
+		return nil
+	}
 	app.adminKept = true
 	for _, module := range caddy.GetModules("") {
 		if _, err := ctx.AppIfConfigured(string(module.ID)); err != nil && !errors.Is(err, caddy.ErrNotConfigured) {

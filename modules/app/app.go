@@ -29,8 +29,9 @@ type App struct {
 	Canonical Canonical `json:"canonical,omitzero"`
 
 	suite     *suite.Config
-	stopping  bool // this configuration was in force
-	adminKept bool // the admin endpoint is still the one of the configuration in force
+	admin     bool          // this configuration has an admin endpoint
+	adminKept bool          // the admin endpoint is still the one of the configuration in force
+	served    chan struct{} // closed when this configuration, which was in force, is replaced
 }
 
 // Canonical configures the check in front of every request.
@@ -54,7 +55,7 @@ func (App) CaddyModule() caddy.ModuleInfo {
 
 // Provision implements caddy.Provisioner.
 func (a *App) Provision(ctx caddy.Context) error {
-	if err := a.check(); err != nil {
+	if err := errors.Join(a.check(), checkSuperseded()); err != nil {
 		return err
 	}
 	a.suite = &suite.Config{CanonicalDryRun: a.Canonical.Mode == guard.ModeDryRun}
@@ -83,7 +84,7 @@ func (a *App) Stop() error { return nil }
 // Cleanup gives back what loading this configuration changed, if it never came
 // into force.
 func (a *App) Cleanup() error {
-	if !a.stopping {
+	if a.served == nil {
 		a.giveBack()
 	}
 	return nil
@@ -92,12 +93,15 @@ func (a *App) Cleanup() error {
 // started runs when every app of the configuration has started.
 func (a *App) started() {
 	inForce.logger.Store(caddy.Log())
+	inForce.admin.Store(a.admin)
+	a.served = make(chan struct{})
+	go watchLogger(a.served)
 }
 
 // leave runs before any app is stopped, when the next configuration serves
 // already.
 func (a *App) leave() {
-	a.stopping = true
+	close(a.served)
 	if !caddy.Exiting() {
 		a.suite.Drain(drainLimit)
 	}

@@ -27,8 +27,12 @@
 // servers. A connection for each request still loses a few: they wait in the
 // queue of the listening socket that is closed.
 //
+// It holds for clients whose requests pass a guard; others learn of the reload as
+// from stock Caddy, when their connection is closed.
+//
 // A configuration that cannot be provisioned is rejected before Caddy replaces
 // the admin endpoint. One that cannot be started, or that says `admin off`, has
 // replaced it by then: the configuration in force is loaded again to bring it
-// back. A rejected configuration's default logger does not stay.
+// back, and reads its files again. A rejected configuration's default logger does
+// not stay.
 package app
