@@ -43,11 +43,13 @@ func Compile(c Config) (*Policy, error) {
 		return nil, errors.Join(faults...)
 	}
 	p := &Policy{
-		methods:     newMethodSet(c.AllowMethods),
-		headers:     newNameSet(c.AllowHeaders),
-		exposed:     strings.Join(c.ExposeHeaders, ","),
-		credentials: c.AllowCredentials,
-		anyOrigin:   slices.Contains(c.AllowOrigins, "*"),
+		methods:   newMethodSet(c.AllowMethods),
+		headers:   newNameSet(c.AllowHeaders),
+		exposed:   strings.Join(c.ExposeHeaders, ","),
+		anyOrigin: slices.Contains(c.AllowOrigins, "*"),
+	}
+	if c.AllowCredentials {
+		p.allowCredentials = "true"
 	}
 	if c.MaxAge > 0 {
 		p.maxAge = strconv.FormatInt(int64(c.MaxAge/time.Second), 10)

@@ -25,25 +25,29 @@ type fields struct {
 // stamp makes h carry the policy's CORS fields, each once, and no others. It
 // can be repeated.
 func (f *fields) stamp(h http.Header) {
-	removeFields(h)
 	if !f.policy.anyOrigin {
 		// Also on responses without CORS fields: a cache would otherwise give them
 		// to a page that may read them (Fetch, "CORS protocol and HTTP caches").
 		f.varyOnOrigin(h)
 	}
 	if f.origin == "" {
+		removeFields(h)
 		return
 	}
-	f.slots[0][0] = f.origin
-	h["Access-Control-Allow-Origin"] = f.slots[0][:]
-	if f.policy.credentials {
-		f.slots[1][0] = "true"
-		h["Access-Control-Allow-Credentials"] = f.slots[1][:]
+	set(h, "Access-Control-Allow-Origin", f.origin, &f.slots[0])
+	set(h, "Access-Control-Allow-Credentials", f.policy.allowCredentials, &f.slots[1])
+	set(h, "Access-Control-Expose-Headers", f.policy.exposed, &f.slots[2])
+	removePreflightFields(h)
+}
+
+// set replaces a field, or removes it if value is empty. slot backs the line.
+func set(h http.Header, name, value string, slot *[1]string) {
+	if value == "" {
+		delete(h, name)
+		return
 	}
-	if f.policy.exposed != "" {
-		f.slots[2][0] = f.policy.exposed
-		h["Access-Control-Expose-Headers"] = f.slots[2][:]
-	}
+	slot[0] = value
+	h[name] = slot[:]
 }
 
 // varyOnOrigin makes sure that Vary names Origin, once, and keeps whatever else
@@ -97,12 +101,20 @@ func varyOnPreflight(h http.Header, slot *[1]string) {
 
 // removeFields removes every CORS field: two values of one of them are as good
 // as none to a browser, and one of a backend's may allow what the policy does
-// not.
+// not. Names are canonical: net/http and Caddy make them so when they read a
+// response. They are spelled out because going through a header costs more than
+// asking it seven times.
 func removeFields(h http.Header) {
-	const prefix = "Access-Control-"
-	for name := range h {
-		if len(name) > len(prefix) && strings.EqualFold(name[:len(prefix)], prefix) {
-			delete(h, name)
-		}
-	}
+	delete(h, "Access-Control-Allow-Origin")
+	delete(h, "Access-Control-Allow-Credentials")
+	delete(h, "Access-Control-Expose-Headers")
+	removePreflightFields(h)
+}
+
+// removePreflightFields removes those that only answers to preflights have.
+func removePreflightFields(h http.Header) {
+	delete(h, "Access-Control-Allow-Methods")
+	delete(h, "Access-Control-Allow-Headers")
+	delete(h, "Access-Control-Max-Age")
+	delete(h, "Access-Control-Allow-Private-Network") // withdrawn, but backends still send it
 }

@@ -11,12 +11,11 @@ type Policy struct {
 	origins originSet
 	methods methodSet
 	headers nameSet
-	// exposed is the value of Access-Control-Expose-Headers.
-	exposed string
-	// maxAge is the value of Access-Control-Max-Age; "" if it is not sent.
-	maxAge      string
-	anyOrigin   bool
-	credentials bool
+	// The values of Access-Control-Allow-Credentials, Access-Control-Expose-Headers
+	// and Access-Control-Max-Age; "" if one is not sent.
+	allowCredentials, exposed, maxAge string
+
+	anyOrigin bool
 }
 
 // Verdict is what a Policy says to a preflight.
@@ -74,25 +73,20 @@ func (p *Policy) Preflight(h http.Header) Verdict {
 // nothing is learned about the rest of the policy. The request's slices are not
 // handed on; what changes one header later must not change the other.
 func (p *Policy) Answer(response, request http.Header) {
-	v := new(struct{ vary, origin, credentials, method, headers, maxAge [1]string }) // one allocation
-	removeFields(response)
-	varyOnPreflight(response, &v.vary)
-	v.origin[0] = p.AllowedOrigin(request)
-	response["Access-Control-Allow-Origin"] = v.origin[:]
-	if p.credentials {
-		v.credentials[0] = "true"
-		response["Access-Control-Allow-Credentials"] = v.credentials[:]
-	}
+	v := new(struct{ vary, origin, credentials, methods, headers, maxAge [1]string }) // one allocation
+	var methods, headers string
 	if method := request["Access-Control-Request-Method"][0]; !isSafelistedMethod(method) {
-		v.method[0] = method
-		response["Access-Control-Allow-Methods"] = v.method[:]
+		methods = method
 	}
 	if lines := request["Access-Control-Request-Headers"]; len(lines) > 0 {
-		v.headers[0] = strings.Join(lines, ",")
-		response["Access-Control-Allow-Headers"] = v.headers[:]
+		headers = strings.Join(lines, ",")
 	}
-	if p.maxAge != "" {
-		v.maxAge[0] = p.maxAge
-		response["Access-Control-Max-Age"] = v.maxAge[:]
-	}
+	varyOnPreflight(response, &v.vary)
+	set(response, "Access-Control-Allow-Origin", p.AllowedOrigin(request), &v.origin)
+	set(response, "Access-Control-Allow-Credentials", p.allowCredentials, &v.credentials)
+	set(response, "Access-Control-Allow-Methods", methods, &v.methods)
+	set(response, "Access-Control-Allow-Headers", headers, &v.headers)
+	set(response, "Access-Control-Max-Age", p.maxAge, &v.maxAge)
+	set(response, "Access-Control-Expose-Headers", "", nil)
+	set(response, "Access-Control-Allow-Private-Network", "", nil)
 }

@@ -363,7 +363,7 @@ func TestAnswersNameOnlyWhatWasAskedFor(t *testing.T) {
 		"what stood there is replaced, and Vary kept": {Config{AllowOrigins: []string{"*"}},
 			http.Header{"Origin": {"https://x.example"}, "Access-Control-Request-Method": {"GET"}},
 			http.Header{"Access-Control-Allow-Origin": {"*"}, "Vary": {"Accept-Encoding", vary}, "X-Other": {"kept"}},
-			http.Header{"Access-Control-Allow-Origin": {"https://old.example"}, "Access-Control-Allow-Private-Network": {"true"},
+			http.Header{"Access-Control-Allow-Origin": {"https://old.example"}, "Access-Control-Allow-Private-Network": {"true"}, "Access-Control-Expose-Headers": {"X-Old"},
 				"Vary": {"Accept-Encoding"}, "X-Other": {"kept"}}},
 	} {
 		got := c.alreadyOnTheWire
