@@ -142,6 +142,12 @@ func TestText(t *testing.T) {
 		{"a form", `username=bob&password=S&code=T`, `username=bob&password=REDACTED&code=REDACTED`},
 		{"a name with a colon", `password: hunter2 for bob`, `password: REDACTED for bob`},
 		{"a header line", "GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Digest a, b\r\nX-Api-Key: S\r\nCookie: a=b; c=d\r\nAccept: */*", "GET / HTTP/1.1\r\nHost: x\r\nAuthorization: REDACTED\r\nX-Api-Key: REDACTED\r\nCookie: REDACTED\r\nAccept: */*"},
+		{"a scheme that is called as a word of prose", "Authorization: token S", "Authorization: REDACTED"},
+		{"a scheme in a pair", "authorization=Token S from x", "authorization=REDACTED from x"},
+		{"a scheme behind a name that is no header's", "my-token: Key S, next", "my-token: REDACTED, next"},
+		{"a name behind an escape in a string in a string", `{"body":"grant\ncode=S","b":"\tpin=S","c":"\\code=x"}`, `{"body":"grant\ncode=REDACTED","b":"\tpin=REDACTED","c":"\\code=REDACTED"}`},
+		{"an escape of JavaScript", `{\x22token\x22:\x22S\x22,'p\x61ss':'S'}`, `{\x22token\x22:\x22REDACTED\x22,'p\x61ss':'REDACTED'}`},
+		{"a password's second field", `/?password_confirmation=S&_csrf=S&auth_code=S`, `/?password_confirmation=REDACTED&_csrf=REDACTED&auth_code=REDACTED`},
 		{"Go's rendering of a header", `map[Accept:[*/*] Authorization:[Bearer S] Cookie:[a=[b]; c=d] Host:[x]]`, `map[Accept:[*/*] Authorization:[REDACTED] Cookie:[REDACTED] Host:[x]]`},
 		{"Go's source of a header", `http.Header{"Authorization":[]string{"Bearer S", "T"}, "A":[]string{"b"}}`, `http.Header{"Authorization":[]string{"REDACTED"}, "A":[]string{"b"}}`},
 		{"Go's rendering of a struct", `{User:bob Password:hunter2 Token:abc}`, `{User:bob Password:REDACTED Token:REDACTED}`},
@@ -157,6 +163,14 @@ func TestText(t *testing.T) {
 		{"a Kerberos ticket", `Negotiate YIIZG1hZGUtdXAtdGlja2V0`, `Negotiate REDACTED`},
 		{"a database's DSN", `root:hunter2@tcp(10.0.0.1:3306)/db`, `root:REDACTED@tcp(10.0.0.1:3306)/db`},
 		{"a connection string", `Server=x;User Id=sa;Password=S;AccountKey=S==;Encrypt=true`, `Server=x;User Id=sa;Password=REDACTED;AccountKey=REDACTED;Encrypt=true`},
+		{"a PIN that looks like a port", "map[pin:1234 a:b] otp:123456 x", "map[pin:REDACTED a:b] otp:REDACTED x"},
+		{"a header line without a blank", "Cookie:a=b; c=d\nx", "Cookie:REDACTED\nx"},
+		{"a list in parentheses", "password:(a b) c", "password:(REDACTED) c"},
+		{"a list with brackets in its strings", `"token":["a],b","S"] x`, `"token":["REDACTED"] x`},
+		{"a pair in a string in a string", `{\"x\":\"token=S\",\"a\":1}`, `{\"x\":\"token=REDACTED\",\"a\":1}`},
+		{"a string in a string that its outer string ends", `{"body":"{\"token\":\"S\\","a":"b"}`, `{"body":"{\"token\":\"REDACTED","a":"b"}`},
+		{"a matrix parameter in a sentence", "GET /a;token=S/b HTTP/1.1", "GET /a;token=REDACTED/b HTTP/1.1"},
+		{"a query with a plus in a sentence", "see /cb?q=a+b&token=S;T=U&z=1 x", "see /cb?q=a+b&token=REDACTED&z=1 x"},
 		{"a private key", "key:\n-----BEGIN RSA PRIVATE KEY-----\nMIIabc\n-----END RSA PRIVATE KEY----- tail", "key:\nREDACTED tail"},
 		{"a private key, cut", "-----BEGIN PRIVATE KEY-----\nMIIabc", "REDACTED"},
 		{"a private key in a URL", "/?x=-----BEGIN%20PRIVATE%20KEY-----%0AMII%0A-----END%20PRIVATE%20KEY-----&y=1", "/?x=REDACTED&y=1"},
@@ -174,9 +188,12 @@ func TestText(t *testing.T) {
 
 		{"a host called auth stays", "dial auth:8080: refused, session:80/x", "dial auth:8080: refused, session:80/x"},
 		{"an error about a token stays", "parsing token: invalid signature", "parsing token: invalid signature"},
+		{"an error about a token, in more words, stays", "invalid token: Token signature is invalid", "invalid token: Token signature is invalid"},
 		{"an error about a key stays", "loading private key: open /x/y.pem: no such file or directory", "loading private key: open /x/y.pem: no such file or directory"},
 		{"an error about a header stays", "checking authorization: not allowed", "checking authorization: not allowed"},
 		{"a challenge stays", `Bearer realm="api", error="invalid_token", error_description="expired"`, `Bearer realm="api", error="invalid_token", error_description="expired"`},
+		{"a challenge with one parameter stays", `Bearer error_description="expired"`, `Bearer error_description="expired"`},
+		{"talk of private keys stays", "no PRIVATE KEY in -----BEGIN PRIVATE NOTE-----, sorry", "no PRIVATE KEY in -----BEGIN PRIVATE NOTE-----, sorry"},
 		{"prose about schemes stays", "no bearer token; basic authentication or Basic auth, the basic rule, negotiate now", "no bearer token; basic authentication or Basic auth, the basic rule, negotiate now"},
 		{"a status called code stays", "exit code=1, code == 404, code: 200", "exit code=1, code == 404, code: 200"},
 		{"a position in source stays", "jwt/token.go:33: x", "jwt/token.go:33: x"},
@@ -214,6 +231,10 @@ func TestEntries(t *testing.T) {
 		{"a console entry whose message has braces", "INFO\tgot {\"a\":1 and {\"token\":\"S\"}\t{\"Cookie\": [\"a\"]}\n", "INFO\tgot {\"a\":1 and {\"token\":\"REDACTED\"}\t{\"Cookie\": [\"REDACTED\"]}\n"},
 		{"a console entry with more braces than are tried", "INFO\t" + strings.Repeat("\t{\"", 20) + "\t{\"token\": \"S\", \"pin\": 1}\n", "INFO\t" + strings.Repeat("\t{\"", 20) + "\t{\"token\": \"REDACTED\", \"pin\": 0}\n"},
 		{"a journald entry", `<6>{"token":"S","pin":1}` + "\n", `<6>{"token":"REDACTED","pin":"REDACTED"}` + "\n"},
+		{"white space is no hindrance", " { \"pin\" : 1 } ", " { \"pin\" : \"REDACTED\" } "},
+		{"a list is an entry, too", `[{"pin":1},"token=S"]`, `[{"pin":"REDACTED"},"token=REDACTED"]`},
+		{"text in front of an object that is none", "password=S\t{\"token\":\"S\",\"x\":tru} token=S\t{\"pin\": 1}\n", "password=REDACTED\t{\"token\":\"REDACTED\",\"x\":tru} token=REDACTED\t{\"pin\": \"REDACTED\"}\n"},
+		{"mismatched brackets", `{"pin":1]`, `{"pin":0]`},
 		{"an entry that is no JSON is masked as text", `{"a":1,"token":"S",}`, `{"a":1,"token":"REDACTED",}`},
 		{"a deep entry", strings.Repeat(`{"a":[`, 5000) + `{"token":"S"}` + strings.Repeat(`]}`, 5000), strings.Repeat(`{"a":[`, 5000) + `{"token":"REDACTED"}` + strings.Repeat(`]}`, 5000)},
 	} {
@@ -229,6 +250,18 @@ func TestEntries(t *testing.T) {
 				t.Errorf("cleaned again, it becomes %s", again)
 			}
 		})
+	}
+}
+
+func TestCutEntries(t *testing.T) {
+	c := newCleaner(t, Config{})
+	entry := `{"a":[1,-2.5e+3,true,{"token":"` + canary + `"}],"m":"x\n\"password\":\"` + canary + `\" Bearer ` + canary + `","pin":12,"u":"/?a=%41&sig=` + canary + `"}`
+	for i := range entry {
+		for _, cut := range []string{entry[:i], entry[:i] + "}", entry[:i] + `"}`, "INFO\tx\t" + entry[:i] + "\n"} {
+			if out := clean(t, c, cut); strings.Contains(out, canary) {
+				t.Errorf("%s becomes\n%s", cut, out)
+			}
+		}
 	}
 }
 
@@ -279,13 +312,14 @@ func TestHeaderNames(t *testing.T) {
 
 func TestNamesOfTheConfiguration(t *testing.T) {
 	c := newCleaner(t, Config{
-		Headers: []string{"X-Customer"}, Query: []string{"state", "k"}, Keys: []string{"iban", "p1", "page_token"}, Detectors: []string{"email"},
+		Headers: []string{"X-Customer"}, Query: []string{"state", "k"}, Keys: []string{"iban", "p1", "page_token", "пароль"}, Detectors: []string{"email"},
 	})
 	runTexts(t, c, []textCase{
 		{"an added header", "x-customer: S T\nb", "x-customer: REDACTED\nb"},
 		{"an added parameter", "/?STATE=S&k=S&pk=T", "/?STATE=REDACTED&k=REDACTED&pk=T"},
 		{"an added parameter is no member", `{"state":"open"}`, `{"state":"open"}`},
 		{"an added key", `{"I-B_A_N":"S","p1":"S","p":"T","p2":"T"}`, `{"I-B_A_N":"REDACTED","p1":"REDACTED","p":"T","p2":"T"}`},
+		{"an added key in any script", `{"Пароль":"S","ПАР_ОЛЬ":"S"}`, `{"Пароль":"REDACTED","ПАР_ОЛЬ":"REDACTED"}`},
 		{"a key that is not secret by default", `{"page_token":"S"}`, `{"page_token":"REDACTED"}`},
 		{"an added detector", `from bob@example.com to`, `from REDACTED to`},
 	})

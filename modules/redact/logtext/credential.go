@@ -76,9 +76,6 @@ func (s *scan) scheme(v view, w *word, i int) int {
 	for j > 0 && i-j < 12 && isLetter(t[j-1]) {
 		j--
 	}
-	if j > 0 && isName(t[j-1]) && t[j-1] != '-' {
-		return 0
-	}
 	if string(t[j:i]) == "PRIVATE" {
 		return s.privateKey(v, w, j, i)
 	}

@@ -50,18 +50,9 @@ func (s *scan) rest(from, to int) {
 }
 
 // walk masks the JSON value at i and returns where it ends. It reports false,
-// with no edits, if there is no valid one.
+// and may have made edits, if there is no valid one. It is a loop with a stack of
+// its own, because the depth of an entry is up to whoever wrote it.
 func (s *scan) walk(i int) (end int, ok bool) {
-	mark := len(s.edits)
-	if end, ok = s.value(i); !ok {
-		s.edits = s.edits[:mark]
-	}
-	return end, ok
-}
-
-// value is the walk. It is a loop with a stack of its own, because the depth of
-// an entry is up to whoever wrote it.
-func (s *scan) value(i int) (end int, ok bool) {
 	b := s.entry
 	s.stack = s.stack[:0]
 	secret := kind(0) // of the member's name in front of the value

@@ -8,12 +8,13 @@ package logtext
 // it not counted (X-Hub-Signature-256, token2). They are
 // words that hardly ever end the name of something harmless.
 var secretEndings = []string{
-	"token", "secret", "password", "passwd", "pwd", "passphrase", "passcode",
-	"credential", "credentials", "authorization", "assertion", "jwt",
+	"token", "secret", "secrets", "password", "passwords", "passwd", "pwd", "passphrase", "passcode",
+	"password_confirmation", "password_confirm", "password_again", "password_repeat", "password_hash", "password_digest",
+	"auth_code", "authorization_code", "csrf", "xsrf", "credential", "credentials", "authorization", "assertion", "jwt",
 	"cookie", "cookies", "session_id", "sessid", "signature", "hmac_sha",
-	"api_key", "app_key", "access_key", "account_key", "auth_key", "encryption_key",
-	"functions_key", "license_key", "master_key", "priv_key", "private_key",
-	"secret_key", "session_key", "shared_key", "signing_key", "subscription_key",
+	"api_key", "api_keys", "app_key", "access_key", "access_keys", "account_key", "auth_key", "encryption_key",
+	"functions_key", "license_key", "master_key", "priv_key", "private_key", "private_keys",
+	"secret_key", "secret_keys", "session_key", "shared_key", "signing_key", "subscription_key",
 }
 
 // queryEndings are endings that hold in URLs, forms and cookies only.
@@ -44,7 +45,7 @@ var secretHeaders = []string{
 
 // secretKeys are names of JSON members and of pairs in text, beside endings.
 var secretKeys = []string{
-	"pass", "auth", "otp", "totp", "pin", "cvv", "cvc", "security_code", "session",
+	"pass", "tokens", "auth", "otp", "totp", "pin", "cvv", "cvc", "security_code", "session",
 	"mfa_code", "verification_code", "one_time_code", "user_code", "device_code", "code_verifier",
 	"recovery_codes", "backup_codes", "mnemonic", "seed_phrase", "connection_string",
 }
@@ -64,7 +65,7 @@ var containerNames = []string{"auth", "session"}
 // proseWords follow a colon in messages like "checking token: not signed".
 // They are no values.
 var proseWords = []string{
-	"a", "an", "and", "are", "at", "bad", "be", "been", "but", "by", "can", "cannot", "could", "decode", "decoding",
+	"a", "an", "and", "are", "at", "bad", "be", "been", "but", "by", "can", "cannot", "contains", "could", "decode", "decoding",
 	"did", "do", "does", "empty", "error", "exceeded", "expected", "expired", "fail", "failed", "failure", "file",
 	"for", "forbidden", "found", "from", "get", "got", "had", "has", "have", "header", "if", "illegal", "in", "incorrect",
 	"invalid", "is", "it", "its", "key", "keys", "length", "loading", "malformed", "mismatch", "missing", "must", "neither", "nil",
@@ -73,6 +74,18 @@ var proseWords = []string{
 	"there", "this", "timeout", "to", "token", "tokens", "too", "type", "unable", "unauthorized", "undefined",
 	"unexpected", "unknown", "unsupported", "unverifiable", "use", "used", "using", "value", "verification",
 	"verify", "verifying", "was", "were", "when", "which", "while", "with", "wrong",
+}
+
+// nouns are proseWords that are names of authentication schemes as well:
+// "Authorization: token abc". They are prose if prose follows.
+var nouns = []string{"header", "key", "keys", "signature", "token", "tokens", "value"}
+
+// schemes are names of authentication schemes, in front of the credential in
+// the value of a secret name.
+var schemes = []string{
+	"apikey", "aws4-hmac-sha256", "basic", "bearer", "bot", "digest", "dpop", "gnap", "hawk", "hmac", "hoba", "jwt", "key", "mac",
+	"mutual", "negotiate", "ntlm", "oauth", "privatetoken", "scram-sha-1", "scram-sha-256", "sharedaccesssignature", "sharedkey",
+	"signature", "token", "vapid",
 }
 
 // challengeWords follow the name of an authentication scheme in challenges

@@ -1,9 +1,12 @@
 package logtext
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
+	"unicode"
+	"unicode/utf8"
 )
 
 // kind says where a name is secret. Zero means nowhere.
@@ -25,10 +28,10 @@ const maxWord = 32
 
 // nameSet decides whether a name is secret. It is immutable once built.
 type nameSet struct {
-	exact     map[string]kind
-	endings   [26][]ending    // by last letter
-	prose     map[string]bool // proseWords
-	challenge map[string]bool // challengeWords
+	exact   map[string]kind
+	endings [26][]ending // by last letter
+
+	prose, nouns, schemes, challenge map[string]bool // the lists of these names
 
 	// Two filters that are a cheap "no" for nearly all names of an access log:
 	// the last two letters of all names, the second as a bit, and hashes of
@@ -49,12 +52,9 @@ type ending struct {
 
 // newNameSet compiles the default names and the given ones.
 func newNameSet(headers, query, keys []string) (*nameSet, error) {
-	n := &nameSet{exact: make(map[string]kind), prose: make(map[string]bool), challenge: make(map[string]bool)}
-	for _, w := range proseWords {
-		n.prose[w] = true
-	}
-	for _, w := range challengeWords {
-		n.challenge[w] = true
+	n := &nameSet{
+		exact: make(map[string]kind),
+		prose: setOf(proseWords), nouns: setOf(nouns), schemes: setOf(schemes), challenge: setOf(challengeWords),
 	}
 	n.addEndings(secretEndings, asParameter|asMember)
 	n.addEndings(queryEndings, asParameter)
@@ -88,6 +88,14 @@ func newNameSet(headers, query, keys []string) (*nameSet, error) {
 	custom("query", query, asParameter)
 	custom("keys", keys, asParameter|asMember)
 	return n, errors.Join(errs...)
+}
+
+func setOf(words []string) map[string]bool {
+	set := make(map[string]bool, len(words))
+	for _, w := range words {
+		set[w] = true
+	}
+	return set
 }
 
 // CheckName reports why name cannot be the name of a header, a query parameter
@@ -213,8 +221,17 @@ func (n *nameSet) find(b []byte, low, i int) (k kind, quoted bool) {
 	if j > low && b[j-1] == ']' { // user[token], token[], token[0]
 		return n.bracketed(b[low:j]), quoted
 	}
-	return n.lookup(b[wordStart(b, low, j):j]), quoted
+	start := wordStart(b, low, j)
+	k = n.lookup(b[start:j])
+	if start > low && start < j && b[start-1] == '\\' && isEscape(b[start]) { // \ncode=, in a string in a string
+		k |= n.lookup(b[start+1 : j])
+	}
+	return k, quoted
 }
+
+// isEscape reports whether a backslash in front of c is an escape of one
+// character.
+func isEscape(c byte) bool { return bytes.IndexByte([]byte("nrtbfv0"), c) >= 0 }
 
 // bracketed returns where a name with brackets at its end is secret: it is if
 // one of its parts is.
@@ -273,12 +290,18 @@ func wordStart(b []byte, low, j int) int {
 
 // normalise appends name in the form in which names are compared.
 func normalise(dst, name []byte) []byte {
-	for _, c := range name {
-		if f := fold[c]; f != foldDash {
-			if f < foldDigit && f > 0 {
-				c |= 0x20
-			}
+	for i := 0; i < len(name); i++ {
+		c := name[i]
+		switch f := fold[c]; {
+		case f == foldDash:
+		case isLetter(c):
+			dst = append(dst, c|0x20)
+		case c < utf8.RuneSelf:
 			dst = append(dst, c)
+		default:
+			r, n := utf8.DecodeRune(name[i:])
+			dst = utf8.AppendRune(dst, unicode.ToLower(r))
+			i += n - 1
 		}
 	}
 	return dst

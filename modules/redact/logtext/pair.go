@@ -29,7 +29,7 @@ func (s *scan) pair(v view, i int, w *word) int {
 	if colon && !quoted && (s.isProse(t, start) || k&notObject != 0 && isPort(t, next)) {
 		return next
 	}
-	from, to, f := textValue(t, start, k, colon, quoted, w)
+	from, to, f := s.textValue(t, start, k, colon, quoted, w)
 	to = s.within(v, w, from, to)
 	if !colon && notValue(t[from:to], k, w) {
 		return next
@@ -98,7 +98,7 @@ func valueStart(t []byte, i int) int {
 
 // textValue returns the value that begins at start in free text, without its
 // quotes, and what to write for it.
-func textValue(t []byte, start int, k kind, colon, quoted bool, w *word) (from, to int, f form) {
+func (s *scan) textValue(t []byte, start int, k kind, colon, quoted bool, w *word) (from, to int, f form) {
 	if colon && !quoted && k&wholeLine != 0 && t[start-1] <= ' ' { // a header as HTTP writes it
 		return start, lineEnd(t, start), formMask
 	}
@@ -119,7 +119,11 @@ func textValue(t []byte, start int, k kind, colon, quoted bool, w *word) (from, 
 	if colon && k&wholeLine != 0 {
 		return start, lineEnd(t, start), formMask
 	}
-	return start, wordValue(t, start, w), formMask
+	to = wordValue(t, start, w)
+	if !w.url && to < len(t) && t[to] == ' ' && s.names.schemes[string(bytes.ToLower(t[start:min(to, start+maxWord)]))] && !s.isChallenge(t, to+1) {
+		to = wordValue(t, to+1, w) // authorization=Token abc
+	}
+	return start, to, formMask
 }
 
 func lineEnd(t []byte, i int) int {
@@ -174,31 +178,23 @@ func openQuote(t []byte, i int) (n, level int, ok bool) {
 func closeQuote(t []byte, i int, quote byte, level int) int {
 	slashes := 0
 	for ; i < len(t); i++ {
-		switch t[i] {
-		case '\\':
+		if t[i] == '\\' {
 			slashes++
 			continue
-		case quote:
-			n := slashes
-			for range level {
-				if n%2 == 0 {
-					break
-				}
-				n /= 2
+		}
+		if t[i] == quote {
+			// Each level inwards doubles backslashes and adds one to the quote.
+			n, own := slashes, 0
+			for l := 0; l < level && n%2 == 1; l++ {
+				n, own = n/2, 2*own+1
 			}
 			if n%2 == 0 {
-				return i - slashesOf(level, slashes)
+				return i - own
 			}
 		}
 		slashes = 0
 	}
 	return len(t)
-}
-
-// slashesOf returns how many of the backslashes in front of a closing quote
-// are the quote's.
-func slashesOf(level, slashes int) int {
-	return min(slashes, 1<<level-1)
 }
 
 // compound returns the length of what opens a list, an object, or one of Go's
@@ -328,12 +324,20 @@ func separates(t []byte, i int) bool {
 // isProse reports whether an error message goes on at i, not a value: "checking
 // token: not signed".
 func (s *scan) isProse(t []byte, i int) bool {
-	for i < len(t) && t[i] == ' ' {
-		i++
+	for {
+		for i < len(t) && t[i] == ' ' {
+			i++
+		}
+		var buf [maxWord]byte
+		word := lowerWord(buf[:0], t[i:])
+		i += len(word)
+		if !endsProse(t, i) || !s.names.prose[string(word)] {
+			return false
+		}
+		if i == len(t) || t[i] != ' ' || !s.names.nouns[string(word)] {
+			return true
+		}
 	}
-	var buf [maxWord]byte
-	word := lowerWord(buf[:0], t[i:])
-	return endsProse(t, i+len(word)) && s.names.prose[string(word)]
 }
 
 // lowerWord appends the letters and underscores that t begins with to dst, in

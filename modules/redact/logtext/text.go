@@ -2,6 +2,7 @@ package logtext
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
 )
 
@@ -177,14 +178,11 @@ func (s *scan) within(v view, w *word, from, to int) int {
 // not as an escape of the text in the entry.
 func (s *scan) stands(c byte, i int) bool {
 	b := s.entry[i:]
-	if b[0] == c {
+	if b[0] == c || bytes.HasPrefix(b, []byte{'\\', c}) {
 		return true
 	}
-	if len(b) < 2 || b[0] != '\\' {
-		return false
-	}
 	r, ok := hex4(b, 2)
-	return b[1] == c || b[1] == 'u' && ok && r == rune(c)
+	return ok && bytes.HasPrefix(b, []byte(`\u`)) && r == rune(c)
 }
 
 // mask enters the edit for a span of a view.
@@ -201,16 +199,13 @@ func (s *scan) merge(mark int) {
 	if len(edits) < 2 {
 		return
 	}
-	slices.SortFunc(edits, func(a, b edit) int { return a.start - b.start })
+	slices.SortFunc(edits, func(a, b edit) int { return cmp.Or(a.start-b.start, int(b.form)-int(a.form)) })
 	last := 0
 	for _, e := range edits[1:] {
 		if e.start > edits[last].end {
 			last++
 			edits[last] = e
 			continue
-		}
-		if e != edits[last] {
-			edits[last].form = formMask
 		}
 		edits[last].end = max(edits[last].end, e.end)
 	}
@@ -220,10 +215,7 @@ func (s *scan) merge(mark int) {
 // isURL reports whether a string is one URL or path and nothing else, so that
 // only the syntax of URLs ends a value in it.
 func isURL(t []byte) bool {
-	if len(t) == 0 {
-		return false
-	}
-	if t[0] != '/' {
+	if !bytes.HasPrefix(t, []byte("/")) {
 		n := 0
 		for n < len(t) && n < 32 && (isName(t[n]) || t[n] == '+' || t[n] == '.') {
 			n++

@@ -131,7 +131,7 @@ func (b *viewBuf) peelPercent(v view, i int, all bool) int {
 	return j + 2 - i
 }
 
-// peelBackslashes takes the run of backslashes at i. It undoes \u0041 or \/ at
+// peelBackslashes takes the run of backslashes at i. It undoes \u0041, \x41 or \/ at
 // its end, with all of the run, which is what deeper strings inside strings
 // have, or copies the run. It returns the number of bytes it took.
 func (b *viewBuf) peelBackslashes(v view, i int) (n int, undone bool) {
@@ -144,19 +144,33 @@ func (b *viewBuf) peelBackslashes(v view, i int) (n int, undone bool) {
 		b.add('/', v.at(i))
 		return depth + 1, true
 	}
-	if j < len(t) && t[j] == 'u' {
-		if r, ok := hex4(t, j+1); ok {
-			for range slashesFor(r, depth) {
-				b.add('\\', v.at(i))
-			}
-			b.addRune(max(r, ' '), v.at(i))
-			return depth + 5, true
+	if r, digits := escaped(t, j); digits > 0 {
+		for range slashesFor(r, depth) {
+			b.add('\\', v.at(i))
 		}
+		b.addRune(max(r, ' '), v.at(i))
+		return depth + 1 + digits, true
 	}
 	for k := i; k < j; k++ {
 		b.add('\\', v.at(k))
 	}
 	return depth, false
+}
+
+// escaped returns the character of the escape whose backslash stands in front
+// of t[i], \u0041 or, in JSON5, YAML and JavaScript, \x41, and how many digits
+// it has, or 0.
+func escaped(t []byte, i int) (r rune, digits int) {
+	if i == len(t) {
+		return 0, 0
+	}
+	if t[i] == 'x' && i+2 < len(t) && isHex(t[i+1]) && isHex(t[i+2]) {
+		return rune(unhex(t[i+1])<<4 | unhex(t[i+2])), 2
+	}
+	if r, ok := hex4(t, i+1); ok && t[i] == 'u' {
+		return r, 4
+	}
+	return 0, 0
 }
 
 // slashesFor returns how many backslashes belong in front of the character that
