@@ -1,6 +1,7 @@
 package cors
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"time"
@@ -93,8 +94,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.policy, err = Compile(h.config()); err != nil {
 		return err
 	}
-	h.guardErrorRoutes(ctx)
-	return nil
+	return h.guardErrorRoutes(ctx)
 }
 
 func (h *Handler) config() Config {
@@ -109,19 +109,27 @@ func (h *Handler) config() Config {
 }
 
 // guardErrorRoutes puts errorRoute in front of the server's error routes, once.
-// They are provisioned after its routes. While they are being provisioned
-// themselves the list must not change, and then there is no need.
-func (h *Handler) guardErrorRoutes(ctx caddy.Context) {
+// That is possible while its routes are being provisioned; error routes come
+// after them, and named routes last.
+func (h *Handler) guardErrorRoutes(ctx caddy.Context) error {
 	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	provisioning := func(route caddyhttp.Route) bool { return len(route.HandlersRaw) > 0 }
-	if !ok || server.Errors == nil || !slices.ContainsFunc(server.Routes, provisioning) {
-		return
+	if !ok || server.Errors == nil { // guard.Setup has seen to both
+		return errors.New("cors works only in a server of the http app")
 	}
-	h.Suite().Once(errorRouteOf{server}, func() any {
+	inPlace := h.Suite().Once(errorRouteOf{server}, func() any {
+		provisioning := func(route caddyhttp.Route) bool { return len(route.HandlersRaw) > 0 }
+		if !slices.ContainsFunc(server.Routes, provisioning) {
+			return false
+		}
 		route := caddyhttp.Route{Handlers: []caddyhttp.MiddlewareHandler{errorRoute{}}}
 		server.Errors.Routes = slices.Insert(server.Errors.Routes, 0, route)
-		return nil
+		return true
 	})
+	if inPlace != true {
+		return errors.New("the server's only cors stands in a named route or an error route, where it cannot see all " +
+			"responses: put it into a site, or use a snippet and import instead of a named route and invoke")
+	}
+	return nil
 }
 
 // errorRouteOf is the key under which a server's errorRoute is kept.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	_ "github.com/sallyport-gateway/sallyport/modules/allowlist" // another guard
 	"github.com/sallyport-gateway/sallyport/modules/internal/gatetest"
 )
 
@@ -438,6 +439,23 @@ func TestARejectedReloadLeavesThePolicyInForce(t *testing.T) {
 	expectFields(t, "the old origin after a reload", g.Do(t, "GET", "/", client("Origin", app)...).Header, "Vary: Origin")
 	expectFields(t, "the new origin after a reload", g.Do(t, "GET", "/", client("Origin", evil)...).Header,
 		"Access-Control-Allow-Origin: "+evil, "Vary: Origin")
+}
+
+func TestAPolicyThatCannotSeeAllResponsesIsRefused(t *testing.T) {
+	g := gatetest.Run(t, site(`respond ok`))
+	const other = "\n allowlist {\n  deny 192.0.2.1\n }\n"
+	for name, config := range map[string]string{
+		"in handle_errors alone":   "{$ADDR} {" + other + " respond ok\n handle_errors {" + policy + "\n  respond sorry\n }\n}",
+		"in a named route alone":   "&(named) {" + policy + "\n}\n{$ADDR} {" + other + " invoke named\n respond ok\n}",
+		"in both of them, no site": "&(named) {" + policy + "\n}\n{$ADDR} {" + other + " invoke named\n respond ok\n handle_errors {" + policy + "\n }\n}",
+	} {
+		if err := g.Reload(t, config); err == nil || !strings.Contains(err.Error(), "only cors stands in a named route or an error route") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := g.Reload(t, "&(named) {"+policy+"\n}\n"+site("invoke /x named\nrespond ok")); err != nil {
+		t.Errorf("in a named route and in the site: %v", err)
+	}
 }
 
 func TestDangerousJSONIsRefusedWithEveryFault(t *testing.T) {

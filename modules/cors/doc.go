@@ -55,7 +55,8 @@
 //	}
 //
 // The matcher has to match the preflight too: a method matcher would keep it
-// from being answered.
+// from being answered. In a named route or in handle_errors, cors needs another
+// one in a site of the same server; it could not see all responses otherwise.
 //
 // # What it refuses to be configured with
 //
