@@ -53,7 +53,7 @@ func newKeyCreateCommand() *cobra.Command {
 		Long: `Create an API key, add its hash to the key file, and print the key on stdout.
 
 This is the only time the key can be seen. The file is created if it does not
-exist, readable for you only; an existing one keeps its owner and group.`,
+exist, readable for you only; an existing one keeps its owner, its group and who may read it.`,
 		Example: `  caddy sallyport key create --owner acme --scope orders:read --expires 90d --pepper-file pepper`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

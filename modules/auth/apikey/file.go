@@ -189,6 +189,12 @@ func jsonError(err error) error {
 // readFile reads a file of bounded size that did not change meanwhile: a writer
 // that overwrites it in place could otherwise give us half of each version.
 func readFile(path string) ([]byte, os.FileInfo, error) {
+	// Before it is opened: that would wait for somebody to write into a pipe.
+	if info, err := os.Stat(path); err != nil {
+		return nil, nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, nil, errors.New("not a regular file")
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, nil, err
@@ -197,9 +203,6 @@ func readFile(path string) ([]byte, os.FileInfo, error) {
 	before, err := f.Stat()
 	if err != nil {
 		return nil, nil, err
-	}
-	if !before.Mode().IsRegular() {
-		return nil, nil, errors.New("not a regular file")
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {

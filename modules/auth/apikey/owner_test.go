@@ -26,3 +26,12 @@ func TestWritingKeepsTheOwnerOfTheFile(t *testing.T) {
 		t.Errorf("the file belongs to %d:%d, want %d:%d", stat.Uid, stat.Gid, uid, gid)
 	}
 }
+
+// Opening a pipe would wait for a writer, and Close with it.
+func TestAPipeIsNoKeyFile(t *testing.T) {
+	path := newPath(t)
+	must(t, syscall.Mkfifo(path, 0o600))
+	if _, err := Open(path, testPepper); err == nil {
+		t.Error("it was opened")
+	}
+}

@@ -200,7 +200,7 @@ func TestWritingKeepsWhoMayReadTheFile(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		return // no such modes there
 	}
-	for given, want := range map[os.FileMode]os.FileMode{0o600: 0o600, 0o640: 0o640, 0o666: 0o640, 0o400: 0o600} {
+	for given, want := range map[os.FileMode]os.FileMode{0o600: 0o600, 0o640: 0o640, 0o666: 0o644, 0o400: 0o600} {
 		path := newPath(t)
 		writeFile(t, path, fileJSON())
 		must(t, os.Chmod(path, given))

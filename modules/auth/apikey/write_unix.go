@@ -31,10 +31,10 @@ func lock(path string) (unlock func(), err error) {
 	return func() { f.Close() }, nil
 }
 
-// keepReaders gives f the owner, the group and the group's right to read of the
-// file it will replace. Without it, a revocation written by root would leave a
-// file that the gateway's user cannot read: the gateway would keep the old keys.
-// Nobody else gets any right.
+// keepReaders gives f the owner, the group and the rights to read of the file it
+// will replace. Without it, a revocation written by root would leave a file that
+// the gateway's user cannot read: the gateway would keep the old keys. Nobody gets
+// a right to write.
 func keepReaders(f *os.File, target string) error {
 	old, err := os.Stat(target)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -53,7 +53,7 @@ func keepReaders(f *os.File, target string) error {
 			return fmt.Errorf("keeping its owner: %w", err)
 		}
 	}
-	return f.Chmod(0o600 | old.Mode()&0o040)
+	return f.Chmod(0o600 | old.Mode()&0o044)
 }
 
 // syncDir makes a rename in dir durable.
