@@ -92,6 +92,7 @@ func (a *App) Cleanup() error {
 
 // started runs when every app of the configuration has started.
 func (a *App) started() {
+	redirectStdLog()
 	inForce.logger.Store(caddy.Log())
 	inForce.admin.Store(a.admin)
 	a.served = make(chan struct{})

@@ -20,6 +20,12 @@
 // lets the requests pass. Both weaken every guard behind them: a path rule judges
 // what the gateway read, and the backend may read something else.
 //
+// # Logs
+//
+// What is logged through the standard library, by net/http for one, goes to
+// Caddy's default log and so through its encoder. That includes what a `sink` in a
+// JSON configuration would get.
+//
 // # Reloads
 //
 // The old configuration's guards answer with Connection: close until clients have
