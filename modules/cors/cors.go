@@ -169,7 +169,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		return next.ServeHTTP(w, r)
 	}
 	varyOnPreflight(w.Header(), new([1]string))
-	claim(w, req, h.policy, "").send()
+	claim(w, req, h.policy, "").Stamp(w.Header())
 	return err
 }
 

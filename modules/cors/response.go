@@ -1,30 +1,25 @@
 package cors
 
 import (
-	"io"
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/sallyport-gateway/sallyport/modules/internal/guard"
+	"github.com/sallyport-gateway/sallyport/modules/internal/stamp"
 )
 
-// responseWriter stamps the CORS fields on the header at the last moment before
-// it is sent: reverse_proxy adds the backend's fields to those that are there.
-// Hijacking and deadlines reach the wrapped writer through Unwrap.
+// responseWriter makes the CORS fields of a response the gateway's alone.
 type responseWriter struct {
-	caddyhttp.ResponseWriterWrapper
+	stamp.Writer
 	fields
-	sent bool
 }
 
 // claim makes policy the one that decides about the request; origin is the value
 // of Access-Control-Allow-Origin.
 func claim(w http.ResponseWriter, req *guard.Request, policy *Policy, origin string) *responseWriter {
-	claimed := &responseWriter{
-		ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w},
-		fields:                fields{policy: policy, origin: origin},
-	}
+	claimed := &responseWriter{fields: fields{policy: policy, origin: origin}}
+	claimed.ResponseWriter, claimed.Stamper = w, claimed
 	req.CORS = claimed
 	return claimed
 }
@@ -35,48 +30,13 @@ func claimOf(req *guard.Request) *responseWriter {
 	return claimed
 }
 
-// serve passes r on. Where nothing was sent, because a handler refused r or wrote
-// nothing, the fields are stamped now: Caddy's error routes go on with this
-// header.
+// serve passes r on.
 func (w *responseWriter) serve(r *http.Request, next caddyhttp.Handler) error {
-	err := next.ServeHTTP(w, r)
-	w.send()
-	return err
+	return w.Writer.Serve(w, r, next)
 }
 
-func (w *responseWriter) send() {
-	if !w.sent {
-		w.sent = true
-		w.stamp(w.Header())
-	}
-}
-
-// WriteHeader stamps informational responses too, but they are not the last.
-func (w *responseWriter) WriteHeader(status int) {
-	if !w.sent {
-		w.stamp(w.Header())
-		w.sent = status >= 200
-	}
-	w.ResponseWriterWrapper.WriteHeader(status)
-}
-
-func (w *responseWriter) Write(p []byte) (int, error) {
-	w.send()
-	return w.ResponseWriterWrapper.Write(p)
-}
-
-// ReadFrom implements io.ReaderFrom; the embedded one would go past Write.
-func (w *responseWriter) ReadFrom(src io.Reader) (int64, error) {
-	w.send()
-	return w.ResponseWriterWrapper.ReadFrom(src)
-}
-
-// FlushError implements the interface of http.ResponseController, which would
-// otherwise find the wrapped writer's, and send the header unstamped.
-func (w *responseWriter) FlushError() error {
-	w.send()
-	return http.NewResponseController(w.ResponseWriter).Flush()
-}
+// Stamp implements stamp.Stamper.
+func (w *responseWriter) Stamp(header http.Header) { w.stamp(header) }
 
 // errorRoute stands in front of a server's error routes, which write to the
 // server's own ResponseWriter: a backend that serves error pages can add fields
@@ -95,7 +55,6 @@ func (errorRoute) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 
 // Interface guards
 var (
-	_ http.ResponseWriter         = (*responseWriter)(nil)
-	_ io.ReaderFrom               = (*responseWriter)(nil)
+	_ stamp.Stamper               = (*responseWriter)(nil)
 	_ caddyhttp.MiddlewareHandler = errorRoute{}
 )

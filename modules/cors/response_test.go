@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/sallyport-gateway/sallyport/modules/internal/gatetest"
+	"github.com/sallyport-gateway/sallyport/modules/internal/guard"
 )
 
 func TestInformationalResponsesAreNotTheLast(t *testing.T) {
@@ -160,8 +161,7 @@ func TestEveryWayOfSendingTheHeaderStampsIt(t *testing.T) {
 		},
 	} {
 		rec := httptest.NewRecorder()
-		w := &responseWriter{fields: fields{policy: compile(t, Config{AllowOrigins: []string{app}}), origin: app}}
-		w.ResponseWriter = rec
+		w := claim(rec, new(guard.Request), compile(t, Config{AllowOrigins: []string{app}}), app)
 		w.Header().Set("Access-Control-Allow-Origin", evil)
 		w.Header().Set("Access-Control-Max-Age", "5")
 		if err := send(w); err != nil {

@@ -76,7 +76,9 @@ func TestGuardsOnlyInNamedRoutesOrErrorRoutesAreRefused(t *testing.T) {
 func TestAnUpgradeToAnythingButWebSocketDoesNotReachTheBackend(t *testing.T) {
 	g := gatetest.Run(t, "{$ADDR} {\n\t"+deny+"\n\treverse_proxy {$BACKEND}\n}\n")
 	var asked string
-	g.Backend(func(_ http.ResponseWriter, r *http.Request) { asked = r.Header.Get("Upgrade") + r.Header.Get("Http2-Settings") })
+	g.Backend(func(_ http.ResponseWriter, r *http.Request) {
+		asked = r.Header.Get("Upgrade") + r.Header.Get("Http2-Settings")
+	})
 	for upgrade, want := range map[string]string{"h2c": "", "websocket": "websocket"} {
 		g.Raw(t, "GET / HTTP/1.1\r\nHost: "+strings.TrimPrefix(g.URL, "http://")+"\r\nX-Forwarded-For: "+client+
 			"\r\nConnection: Upgrade, HTTP2-Settings, close\r\nUpgrade: "+upgrade+"\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n")
