@@ -15,13 +15,8 @@ const neverMatches = `"sallyport-no-match"`
 // this one.
 func prepare(r *http.Request, stamp string) {
 	h := r.Header
-	for _, name := range []string{"Range", "If-Range"} {
+	for _, name := range []string{"Range", "If-Range", "A-Im"} { // RFC 3229 has ranges of its own
 		h.Del(name)
-	}
-	if h.Get("Upgrade") != "" { // h2c, which servers may ignore; others are refused
-		h.Del("Upgrade")
-		h.Del("Http2-Settings")
-		h.Del("Connection")
 	}
 	if values, asked := h["Accept-Encoding"]; asked {
 		coding := "identity"
@@ -130,7 +125,8 @@ func acceptsGzip(values []string) bool {
 }
 
 // upgrades reports whether the request asks for a connection that is no longer
-// HTTP, or is one.
+// HTTP, or is one. Offers of h2c, which Java's client makes always, are none:
+// the guards' frame took them away, and servers may ignore them.
 func upgrades(r *http.Request) bool {
 	if r.Method == http.MethodConnect {
 		return true
@@ -138,7 +134,7 @@ func upgrades(r *http.Request) bool {
 	for _, value := range r.Header["Upgrade"] {
 		for protocol := range strings.SplitSeq(value, ",") {
 			switch strings.ToLower(strings.TrimSpace(protocol)) {
-			case "", "h2c": // Java's HTTP client always offers h2c
+			case "", "h2c":
 			default:
 				return true
 			}

@@ -1,6 +1,8 @@
 package redact
 
 import (
+	"bytes"
+	"compress/gzip"
 	"errors"
 	"io"
 	"mime"
@@ -37,10 +39,11 @@ type inspection struct {
 	decoder *decoder
 }
 
-// inspect decides by the header of a response how to read its body.
-func inspect(h http.Header) inspection {
+// inspect decides by the header of a response how to read its body. keys says
+// that members are looked for by their names.
+func inspect(h http.Header, keys bool) inspection {
 	i := inspection{}
-	if i.classify(h["Content-Type"]); i.opaque || i.obstacle != nil {
+	if i.classify(h["Content-Type"], keys); i.obstacle != nil {
 		return i
 	}
 	for _, value := range h["Content-Encoding"] {
@@ -61,10 +64,10 @@ func inspect(h http.Header) inspection {
 }
 
 // classify sorts the media types: JSON, event streams, other text, media that
-// has no text to find, and what cannot be read. The last holds the binary forms
-// of structured data too, which some backends offer in place of JSON to whoever
-// asks for them.
-func (i *inspection) classify(values []string) {
+// has no text to find, and what cannot be read. The last holds the other forms of
+// structured data too, which some backends offer in place of JSON to whoever asks
+// for them: binary ones, and those of text in which members are not found.
+func (i *inspection) classify(values []string, keys bool) {
 	i.kind = scrub.Sniff
 	if len(values) == 0 {
 		return
@@ -85,7 +88,13 @@ func (i *inspection) classify(values []string) {
 		i.kind = scrub.JSON
 	case media == "text/event-stream":
 		i.kind = scrub.Events
-	case family == "text" || textTypes[media] || suffix == "xml" || suffix == "yaml" || suffix == "jwt":
+	case media == "image/svg+xml" || scriptTypes[media]:
+	case dataTypes[media] || suffix == "xml" || suffix == "yaml" || suffix == "jwt":
+		if keys {
+			i.obstacle = reasonType
+			return
+		}
+	case family == "text":
 	case family == "image" || family == "audio" || family == "video" || family == "font" || fontTypes[media]:
 		i.opaque = true
 		return
@@ -101,9 +110,10 @@ func (i *inspection) classify(values []string) {
 var (
 	jsonTypes = setOf("application/json", "text/json", "application/x-json", "application/ndjson", "application/x-ndjson",
 		"application/jsonl", "application/x-jsonl", "application/jsonlines", "application/x-jsonlines", "application/json-seq")
-	textTypes = setOf("application/xml", "application/javascript", "application/x-javascript", "application/ecmascript",
-		"application/x-www-form-urlencoded", "application/yaml", "application/x-yaml", "application/toml", "application/graphql",
-		"application/sql", "application/jwt", "application/jose")
+	scriptTypes = setOf("application/javascript", "application/x-javascript", "application/ecmascript")
+	dataTypes   = setOf("application/xml", "text/xml", "application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml",
+		"application/toml", "text/toml", "text/csv", "text/tab-separated-values", "application/x-www-form-urlencoded",
+		"application/sql", "application/graphql", "application/jwt", "application/jose")
 	fontTypes = setOf("application/vnd.ms-fontobject", "application/font-woff", "application/font-woff2", "application/font-sfnt",
 		"application/x-font-ttf", "application/x-font-otf", "application/x-font-woff", "application/wasm")
 
@@ -118,6 +128,26 @@ func setOf(names ...string) map[string]bool {
 		set[name] = true
 	}
 	return set
+}
+
+// unmask looks at the beginning of a body that its type says is media: no image
+// begins like JSON, but JSON is sent as an image by backends that let callers
+// choose the type. Compressed, only the beginning of gzip can be looked at.
+func (i *inspection) unmask(begin []byte) {
+	for range i.codings {
+		z, err := gzip.NewReader(bytes.NewReader(begin))
+		if err != nil {
+			i.obstacle = reasonCoding
+			return
+		}
+		plain := make([]byte, 64)
+		n, _ := io.ReadFull(z, plain)
+		begin = plain[:n]
+	}
+	begin = bytes.TrimLeft(bytes.TrimPrefix(begin, []byte("\ufeff")), " \t\r\n\x1e")
+	if len(begin) == 0 || bytes.IndexByte([]byte("{[\")"), begin[0]) >= 0 {
+		i.opaque = false // and kind is Sniff
+	}
 }
 
 // open makes the body come out of w, redacted.

@@ -13,9 +13,11 @@ const (
 	maxCodings = 2
 
 	// Compressed text of APIs shrinks 5 to 50 times. What shrinks 250 times
-	// after the first megabyte was made for that.
-	bombStart = 1 << 20
-	bombRatio = 250
+	// after the first megabyte was made for that. What is compressed shrinks no
+	// more.
+	bombStart  = 1 << 20
+	bombRatio  = 250
+	layerRatio = 4
 )
 
 var (
@@ -36,6 +38,8 @@ type decoder struct {
 	err    error
 	read   int64
 	wrote  int64
+	// layered is how much came out of the layers in front of the last.
+	layered int64
 
 	resume func() (struct{}, bool)
 	stop   func()
@@ -83,7 +87,7 @@ var (
 func (d *decoder) run(yield func(struct{}) bool) {
 	d.wait = yield
 	var source io.Reader = (*input)(d)
-	for range d.layers {
+	for layer := range d.layers {
 		z, _ := gzipReaders.Get().(*gzip.Reader)
 		var err error
 		if z == nil {
@@ -98,7 +102,9 @@ func (d *decoder) run(yield func(struct{}) bool) {
 			d.fail(err)
 			return
 		}
-		source = z
+		if source = z; layer+1 < d.layers {
+			source = &layered{z, d}
+		}
 	}
 	buf := decodeBufs.Get().(*[8 << 10]byte)
 	defer decodeBufs.Put(buf)
@@ -125,9 +131,27 @@ func (d *decoder) run(yield func(struct{}) bool) {
 }
 
 func (d *decoder) fail(err error) {
-	if !errors.Is(err, errStopped) {
+	switch {
+	case errors.Is(err, errBomb):
+		d.err = errBomb
+	case !errors.Is(err, errStopped):
 		d.err = errCoding
 	}
+}
+
+// layered counts what comes out of a layer that is not the last: a bomb may
+// decode to nothing there.
+type layered struct {
+	io.Reader
+	d *decoder
+}
+
+func (l *layered) Read(p []byte) (int, error) {
+	n, err := l.Reader.Read(p)
+	if l.d.layered += int64(n); l.d.layered > bombStart/4+layerRatio*l.d.read {
+		return 0, errBomb
+	}
+	return n, err
 }
 
 // input is the reader of what is pushed. It has ReadByte so that nothing reads

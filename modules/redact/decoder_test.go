@@ -83,6 +83,7 @@ func TestDecoderRefuses(t *testing.T) {
 		"a wrong checksum":     {string(wrong), errCoding},
 		"bytes behind the end": {body + "more", errCoding},
 		"a bomb":               {compress(t, strings.Repeat("0", 8<<20)), errBomb},
+		"empty in a bomb":      {compress(t, strings.Repeat(compress(t, ""), 8<<20/23)), errBomb},
 		"a bomb in a bomb":     {compress(t, compress(t, strings.Repeat("0", 64<<20))), errBomb},
 	} {
 		layers := 1 + strings.Count(name, "in a bomb")

@@ -27,9 +27,10 @@
 // drop removes a member with its comma. mask leaves eight asterisks of a text,
 // whatever its length, 0 of a number and null of everything else, and with
 // keep_last the last characters or digits of a text or number that has at least
-// twice as many. replace leaves the text, as a JSON string where a whole value is
-// replaced. Valid JSON stays valid, what is not redacted stays as it is to the
-// byte, and a detector's find in a number leaves a number.
+// twice as many. replace leaves the text, as a JSON string where a member's value
+// is replaced. A number in which a detector finds something stays a number: the
+// text of replace if it is one, else 0. Valid JSON stays valid, and what is not
+// redacted stays as it is to the byte.
 //
 // # What is inspected
 //
@@ -38,14 +39,19 @@
 //     one it is searched as text.
 //   - text/event-stream: the data of each event, as JSON if it is some, else as
 //     text; an event leaves when it is complete.
-//   - Text: text/*, XML, +xml (SVG is that), YAML, JavaScript, forms, JWTs, and
-//     bodies without a Content-Type: by the detectors. A body that begins with a
+//   - Text: text/*, JavaScript, SVG, and bodies without a Content-Type: by the
+//     detectors, and for members whose names are in quotes with a colon behind
+//     them, as in JSON with a call around it, in JSON inside a string, or with a
+//     NaN in it; what follows is masked, also by drop. A body that begins with a
 //     brace or bracket is read as JSON as far as it is some.
-//   - image/*, audio/*, video/*, fonts and WebAssembly pass as they are.
+//   - Without a rule for keys also XML, YAML, TOML, CSV, forms and JWTs, as text.
+//     With one they are not passed on: backends offer them in place of JSON to
+//     whoever asks, and members are not found in them.
+//   - image/*, audio/*, video/*, fonts and WebAssembly pass as they are, unless
+//     they begin like JSON.
 //   - Everything else is not passed on: archives, documents,
 //     application/octet-stream, multipart, and the binary forms of structured data
-//     (MessagePack, CBOR, Protocol Buffers, gRPC), in which some backends send
-//     the same data to whoever asks for them. Put downloads that have to pass
+//     (MessagePack, CBOR, Protocol Buffers, gRPC). Put downloads that have to pass
 //     behind a matcher.
 //
 // gzip is decoded, in up to two layers; other content codings are not passed on,
@@ -54,9 +60,10 @@
 // KiB), and in chunks otherwise. One stream takes less than 64 KiB, besides the
 // 40 KiB of a gzip decoder.
 //
-// What is not inspected: the headers of responses, JSON inside a JSON string, and
-// percent-encoded text. Trailers are dropped. Rules apply although a response says
-// no-transform.
+// What is not inspected: the headers of responses, members of JSON inside a string
+// of valid JSON, and percent-encoded text. Trailers are dropped. Rules apply
+// although a response says no-transform. Error routes are routes of their own:
+// where handle_errors asks a backend, it needs a redact too.
 //
 // # Caches and ranges
 //
@@ -68,6 +75,10 @@
 // reach the backend: a copy from before a change of the rules is not confirmed,
 // and no part is taken out of what was not seen whole. An If-Match without a tag
 // of the present suffix fails.
+//
+// A backend that makes its tags of a hash of the body tells a caller who guesses
+// what was redacted whether the guess is right. Where that is short (a PIN), have
+// it make tags of a version, or remove them (header_down -ETag).
 //
 // # Failing
 //

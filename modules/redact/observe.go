@@ -15,6 +15,7 @@ type observer struct {
 	h      *Handler
 	head   bool
 	status int
+	begun  bool // a byte of the body came
 	inspection
 
 	reason *decision.Reason
@@ -48,8 +49,8 @@ func (o *observer) note(err error) {
 func (o *observer) WriteHeader(status int) {
 	if o.status == 0 && status >= 200 {
 		o.status = status
-		o.inspection = inspect(o.Header())
-		if status == http.StatusPartialContent {
+		o.inspection = inspect(o.Header(), o.h.policy.HasKeys())
+		if isPart(status, o.Header()) {
 			o.reason = reasonPartial
 		}
 	}
@@ -60,8 +61,12 @@ func (o *observer) WriteHeader(status int) {
 func (o *observer) Write(p []byte) (int, error) {
 	if o.status == 0 {
 		o.status = http.StatusOK
-		o.inspection = inspect(o.Header())
+		o.inspection = inspect(o.Header(), o.h.policy.HasKeys())
 	}
+	if len(p) > 0 && o.opaque && !o.begun {
+		o.unmask(p)
+	}
+	o.begun = o.begun || len(p) > 0
 	if len(p) > 0 && !o.head && !o.opaque && o.reason == nil {
 		if o.obstacle != nil {
 			o.reason = o.obstacle

@@ -97,6 +97,10 @@ func TestBodiesAreRedacted(t *testing.T) {
 		{"HTML", answer("<p>"+visa+"</p>", "Content-Type", "text/html; charset=iso-8859-1"), "<p>********1111</p>", true},
 		{"SVG", answer("<svg>"+visa+"</svg>", "Content-Type", "image/svg+xml"), "<svg>********1111</svg>", true},
 		{"an image passes as it is", answer("\x89PNG "+visa, "Content-Type", "image/png"), "\x89PNG " + visa, true},
+		{"JSON that says it is an image", answer(" \r\n"+in, "Content-Type", "image/png"), " \r\n" + out, true},
+		{"compressed JSON that says it is a font", answer(compress(t, in), "Content-Type", "font/woff", "Content-Encoding", "gzip"), out, true},
+		{"a script around JSON", answer("f("+in+")", "Content-Type", "text/javascript"),
+			`f({"id":1,"password":"********","card":"********1111","mail":"[removed]","apiKey":"********"})`, true},
 		{"much JSON", answer(large, "Content-Type", "application/x-ndjson"), largeOut, false},
 		{"an empty body", answer("", "Content-Type", "application/octet-stream", "Content-Length", "0"), "", true},
 		{"compressed JSON", answer(compress(t, in), "Content-Type", jsonType, "Content-Encoding", "gzip"), out, true},
@@ -155,6 +159,14 @@ func TestWhatCannotBeInspectedIsRefused(t *testing.T) {
 		{"MessagePack", in, "redact.type", []string{"Content-Type", "application/msgpack"}},
 		{"CBOR", in, "redact.type", []string{"Content-Type", "application/vnd.api+cbor"}},
 		{"gRPC", in, "redact.type", []string{"Content-Type", "application/grpc"}},
+		{"XML, in which members are not found", "<password>hunter2</password>", "redact.type", []string{"Content-Type", "application/xml"}},
+		{"YAML", "password: hunter2", "redact.type", []string{"Content-Type", "application/vnd.api+yaml"}},
+		{"CSV", "password\nhunter2", "redact.type", []string{"Content-Type", "text/csv; charset=utf-8"}},
+		{"a form", "password=hunter2", "redact.type", []string{"Content-Type", "application/x-www-form-urlencoded"}},
+		{"an image in an unknown coding", in, "redact.coding", []string{"Content-Type", "image/png", "Content-Encoding", "br"}},
+		{"an image that is not gzip", in, "redact.coding", []string{"Content-Type", "image/png", "Content-Encoding", "gzip"}},
+		{"a part under another status", in, "redact.partial", []string{"Content-Type", jsonType, "Content-Range", "bytes 0-1/9"}},
+		{"a difference", in, "redact.partial", []string{"Content-Type", jsonType, "Test-Status", "226"}},
 		{"a download", in, "redact.type", []string{"Content-Type", "application/octet-stream"}},
 		{"parts", in, "redact.type", []string{"Content-Type", "multipart/mixed; boundary=x"}},
 		{"a type that is none", in, "redact.type", []string{"Content-Type", "json"}},
@@ -165,6 +177,7 @@ func TestWhatCannotBeInspectedIsRefused(t *testing.T) {
 		{"a name that is too long", `{"` + strings.Repeat("_", 20_000) + `password":1}`, "redact.limit", []string{"Content-Type", jsonType}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			decisions(t, "deny", test.reason)
 			g.Backend(answer(test.body, append(test.header, "Set-Cookie", "sid=hunter2", "Etag", `"x"`)...))
 			resp := g.Do(t, "GET", "/", client, from, "Accept-Encoding", "gzip")
 			wantRefused(t, resp)
@@ -253,6 +266,27 @@ func gather(t *testing.T, name string) []*dto.Metric {
 		}
 	}
 	return nil
+}
+
+func TestXMLIsTextWhereNoRuleIsAboutMembers(t *testing.T) {
+	g := run(t, "redact {\nresponse {\nmask detect card\n}\n}")
+	g.Backend(answer("<a>"+visa+"</a>", "Content-Type", "application/atom+xml"))
+	if resp := g.Do(t, "GET", "/", client, from); resp.Body != "<a>********</a>" {
+		t.Errorf("%d %s", resp.Status, resp.Body)
+	}
+	g.Backend(answer("\x00asm"+visa, "Content-Type", "application/wasm"))
+	if resp := g.Do(t, "GET", "/", client, from); resp.Body != "\x00asm"+visa {
+		t.Errorf("%d %q", resp.Status, resp.Body)
+	}
+}
+
+// What GET is refused is not shown by HEAD.
+func TestHEADIsRefusedAsGETIs(t *testing.T) {
+	g := run(t, rules)
+	g.Backend(answer("x", "Content-Type", "application/octet-stream", "X-Private", "hunter2", "Content-Length", "1"))
+	if resp := g.Do(t, "HEAD", "/", client, from); resp.Status != 502 || resp.Header.Get("X-Private") != "" {
+		t.Errorf("%d %v", resp.Status, resp.Header)
+	}
 }
 
 func TestMatchesAreCounted(t *testing.T) {
@@ -699,6 +733,13 @@ func TestOtherHandlersAreRedactedToo(t *testing.T) {
 			t.Errorf("%v", resp.Header)
 		}
 	})
+	t.Run("error routes, if they have a redact", func(t *testing.T) {
+		g := gatetest.Run(t, "{$ADDR} {\n"+rules+"\nerror 503\nhandle_errors {\n"+rules+"\nreverse_proxy {$BACKEND}\n}\n}\n")
+		g.Backend(answer(`{"password":"hunter2"}`, "Content-Type", jsonType))
+		if resp := g.Do(t, "GET", "/", client, from); resp.Body != "{}" {
+			t.Errorf("%d %s", resp.Status, resp.Body)
+		}
+	})
 	t.Run("handle_errors stays in charge", func(t *testing.T) {
 		g := gatetest.Run(t, "{$ADDR} {\n"+rules+"\n\treverse_proxy {$BACKEND}\nhandle_errors {\nrespond \"own {err.status_code}\"\n}\n}\n")
 		g.Backend(answer("{oops", "Content-Type", jsonType))
@@ -770,10 +811,10 @@ func TestDryRunLetsProtocolsPass(t *testing.T) {
 			return
 		}
 		defer conn.Close()
-		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nhello\n")
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello\n")
 	})
 	decisions(t, "would_deny", "redact.upgrade")
-	raw := g.Raw(t, "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Forwarded-For: 192.0.2.1\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+	raw := g.Raw(t, "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Forwarded-For: 192.0.2.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
 	if !strings.Contains(raw, " 101 ") || !strings.HasSuffix(raw, "hello\n") {
 		t.Errorf("%q", raw)
 	}

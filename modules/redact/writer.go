@@ -196,17 +196,27 @@ func (w *writer) WriteHeader(status int) {
 		return
 	}
 	w.status = status
-	w.inspection = inspect(w.w.Header())
+	w.inspection = inspect(w.w.Header(), w.h.policy.HasKeys())
 	w.trailers = w.w.Header()["Trailer"]
-	if status == http.StatusPartialContent {
-		// The range was not asked for, and a part hides what it is a part of.
+	switch {
+	case isPart(status, w.w.Header()):
+		// It was not asked for, and a part hides what it is a part of.
 		_ = w.block(reasonPartial, nil)
+	case w.obstacle != nil && w.r.Method == http.MethodHead && !w.hasNoBody() && w.w.Header().Get("Content-Length") != "0":
+		_ = w.block(w.obstacle, nil) // as GET is
 	}
 }
 
-// hasNoBody reports whether HTTP allows no body here.
+// isPart reports whether a response is a part of a representation, or a
+// difference to one (RFC 3229).
+func isPart(status int, h http.Header) bool {
+	return status == http.StatusPartialContent || status == http.StatusIMUsed ||
+		status != http.StatusRequestedRangeNotSatisfiable && len(h["Content-Range"]) > 0
+}
+
+// hasNoBody reports whether the status allows no body.
 func (w *writer) hasNoBody() bool {
-	return w.r.Method == http.MethodHead || w.status == http.StatusNoContent || w.status == http.StatusNotModified
+	return w.status == http.StatusNoContent || w.status == http.StatusNotModified
 }
 
 // Write implements http.ResponseWriter.
@@ -225,6 +235,11 @@ func (w *writer) Write(p []byte) (int, error) {
 		return 0, http.ErrBodyNotAllowed
 	case w.obstacle != nil:
 		return 0, w.block(w.obstacle, nil)
+	}
+	if w.opaque && !w.written {
+		if w.unmask(p); w.obstacle != nil {
+			return 0, w.block(w.obstacle, nil)
+		}
 	}
 	w.written = true
 	if w.opaque {
@@ -306,7 +321,7 @@ func (w *writer) amend(whole bool) {
 	for _, name := range []string{"Digest", "Content-Digest", "Repr-Digest", "Content-Md5", "Signature", "Signature-Input"} {
 		h.Del(name)
 	}
-	if w.written || w.hasNoBody() || !whole {
+	if w.written || !whole || w.hasNoBody() || w.r.Method == http.MethodHead {
 		h.Del("Content-Length")
 		if w.codings > 0 {
 			h.Del("Content-Encoding")

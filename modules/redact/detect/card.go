@@ -71,7 +71,7 @@ var issuers = [...][]issuer{
 
 // isCard validates the digits of a number.
 func isCard(number []byte) bool {
-	if len(number) < 12 || len(number) > maxCard || number[0] == '0' || number[0] == '1' {
+	if len(number) < 12 || len(number) > maxCard {
 		return false
 	}
 	return issued(number) && luhn(number)
@@ -129,9 +129,6 @@ func card(b []byte, from, p int, final bool) (m Match, v verdict) {
 		}
 	}
 	m.End = p + digit.run(b, p, len(b))
-	if m.End-group > maxCard {
-		return m, no
-	}
 	// The number may begin with one of the groups in front.
 	first := group
 	for range 4 {
@@ -143,7 +140,7 @@ func card(b []byte, from, p int, final bool) (m Match, v verdict) {
 		for start > 0 && g-start < 7 && digit[b[start-1]] {
 			start--
 		}
-		if g-start > 6 || start < from {
+		if g-start > 6 {
 			break
 		}
 		first = start
@@ -170,10 +167,7 @@ func cardAt(b []byte, start int, final bool) (end int, v verdict) {
 	if b[start] < '2' || !cardMayStart(b, start) {
 		return 0, no
 	}
-	n := digit.run(b, start, maxCard+1)
-	if start+n == len(b) && !final {
-		return 0, more
-	}
+	n := digit.run(b, start, maxCard+1) // what may go on behind b is held, see cardTail
 	if n >= 12 {
 		return cardEnd(b, start, start+n, final)
 	}

@@ -300,9 +300,6 @@ func sallyportKey(b []byte, from, at int, final bool) (Match, verdict) {
 			return find, no
 		}
 	}
-	if find.End < len(b) && word[b[find.End]] {
-		return find, no
-	}
 	return find, yes
 }
 

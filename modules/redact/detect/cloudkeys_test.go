@@ -34,6 +34,9 @@ func TestEveryMarkIsFound(t *testing.T) {
 				t.Errorf("%s: one character too long, still found %q", m.issuer, got)
 			}
 		}
+		if got := found(s, key+"_"); m.max > 0 && got != nil {
+			t.Errorf("%s: in front of a word's character, still found %q", m.issuer, got)
+		}
 		if m.word {
 			if got := found(s, "x"+key); got != nil {
 				t.Errorf("%s: inside a word, still found %q", m.issuer, got)
@@ -82,6 +85,7 @@ func TestCloudKeys(t *testing.T) {
 		{"our own API key", "X-Api-Key: " + ownKey + "\r\n", one(ownKey)},
 		{"our own API key with a longer checksum is none", ownKey + "0", nil},
 		{"a name that begins like our own API key is none", "sp_get_customer_orders_by_region_and_date_range_v2", nil},
+		{"behind other escape sequences", `\x3d` + ownKey + ` \u003d` + ownKey, []string{"cloud_keys:" + ownKey, "cloud_keys:" + ownKey}},
 		{"a slug that begins with sk- is none", "/sk-learn-how-to-write-a-very-long-title-of-a-page", nil},
 		{"Stripe's public key is none", "pk_live_abcdefghijklmnop", nil},
 	})

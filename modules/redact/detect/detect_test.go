@@ -99,6 +99,8 @@ func TestDetectorsMeet(t *testing.T) {
 	runFindTests(t, []findTest{
 		{"an address around a card number is found whole", "to john-" + visa + "@example.com", []string{"email:john-" + visa + "@example.com"}},
 		{"an address that is a card number", visa + "@example.com", []string{"email:" + visa + "@example.com"}},
+		{"a card number whose end is in a long address", visa + "-" + strings.Repeat("x", 60) + "@example.com",
+			[]string{"card:" + visa, "email:" + strings.Repeat("x", 60) + "@example.com"}},
 		{"a key in front of an address", githubPT + "@example.com", []string{"cloud_keys:" + githubPT}},
 		{"a card right behind a key's separator", "key=" + githubPT + "," + visa, []string{"cloud_keys:" + githubPT, "card:" + visa}},
 		{"the password in a URL", "https://svc:hunter2@db.example.com/x", []string{"email:hunter2@db.example.com"}},

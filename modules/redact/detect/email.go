@@ -58,8 +58,8 @@ func emailAt(b []byte, from, at int, final bool) (m Match, v verdict) {
 	if m.End == len(b) && n < maxDomain && !final {
 		return m, more
 	}
-	for n > 0 && m.End < len(b) && !utf8.RuneStart(b[at+1+n]) {
-		n-- // not in the middle of a character
+	if n == maxDomain {
+		n -= cutRune(b[at+1 : at+1+n])
 	}
 	if n = domainEnd(b[at+1 : at+1+n]); n == 0 {
 		return m, no
@@ -69,6 +69,20 @@ func emailAt(b []byte, from, at int, final bool) (m Match, v verdict) {
 		return m, no
 	}
 	return m, yes
+}
+
+// cutRune returns how many bytes at the end of b are a character without its
+// rest.
+func cutRune(b []byte) int {
+	for n := 1; n < utf8.UTFMax && n <= len(b); n++ {
+		if tail := b[len(b)-n:]; utf8.RuneStart(tail[0]) {
+			if utf8.FullRune(tail) {
+				return 0
+			}
+			return n
+		}
+	}
+	return 0
 }
 
 // localStart returns where the local part in front of b[at] begins, at if

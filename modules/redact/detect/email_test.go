@@ -24,7 +24,13 @@ func TestEmail(t *testing.T) {
 		{"in front of a hyphen", "a@example.com-", one("a@example.com")},
 		{"a local part that is too long is found in its last characters",
 			strings.Repeat("x", 100) + "@example.com", one(strings.Repeat("x", 64) + "@example.com")},
+		{"a local part that is too long begins with a whole character",
+			strings.Repeat("é", 40) + "x@example.com", one(strings.Repeat("é", 31) + "x@example.com")},
+		{"a domain that is too long ends with a whole character",
+			"a@b." + strings.Repeat("é", 130), one("a@b." + strings.Repeat("é", 125))},
 
+		{"a top level of one letter", "alice@example.c", nil},
+		{"a top level with a digit", "alice@example.co2", nil},
 		{"no domain", "alice@", nil},
 		{"no local part", " @example.com", nil},
 		{"one label", "alice@localhost", nil},

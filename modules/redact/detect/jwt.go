@@ -1,9 +1,6 @@
 package detect
 
-import (
-	"bytes"
-	"encoding/base64"
-)
+import "encoding/base64"
 
 // maxHeader is how much of a token's header is judged. Longer ones carry
 // certificates, which JOSE libraries write behind the algorithm.
@@ -25,7 +22,7 @@ func (s *Set) addJWTs() {
 // followed by a dot is enough: tokens in logs are often cut.
 func jwt(b []byte, from, at int, final bool) (m Match, v verdict) {
 	m = Match{Start: at, End: at, Detector: JWT}
-	if wordBefore(b, at) || crowded(b, at) {
+	if wordBefore(b, at) {
 		return m, no
 	}
 	h := header{}
@@ -59,17 +56,6 @@ func jwt(b []byte, from, at int, final bool) (m Match, v verdict) {
 	m.more = token
 	m.End += token.run(b, m.End, len(b))
 	return m, yes
-}
-
-// crowded reports whether another header begins shortly in front of b[at:] in
-// the same word. A text made of beginnings would otherwise have each of them
-// decoded, and all that follows them.
-func crowded(b []byte, at int) bool {
-	i := at
-	for i > 0 && at-i < Lookbehind && wordDash[b[i-1]] {
-		i--
-	}
-	return bytes.Contains(b[i:at], []byte("ey")) || bytes.Contains(b[i:at], []byte("ew"))
 }
 
 // header reads the JSON of a JOSE header as it is decoded, and gives up at the

@@ -34,6 +34,9 @@ func TestJWT(t *testing.T) {
 
 		{"base64 of other JSON is none", jwtOf(`{"page":2,"size":50}`), nil},
 		{"a nested alg is none", jwtOf(`{"a":{"alg":"x"}}`), nil},
+		{"a nested alg behind another member is none", jwtOf(`{"a":{"b":1,"alg":"x"}}`), nil},
+		{"alg in an array is none", jwtOf(`{"a":[1,"alg"]}`), nil},
+		{"a very long header without alg is none", jwtOf(`{"x":"` + strings.Repeat("A", 2000) + `"}`), nil},
 		{"a header without an end is none", base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256"`)) + ".e30.x", nil},
 		{"a header that goes on is none", base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256"}}`)) + ".e30.x", nil},
 		{"a header alone is none", "eyJhbGciOiJIUzI1NiJ9", nil},

@@ -44,7 +44,7 @@ var shortExponent = regexp.MustCompile(`^[^eE]{1,60}([eE][+-]?[0-9]{1,3})?$`)
 
 // The digits have to be those that arithmetic gives.
 func FuzzNumber(f *testing.F) {
-	for _, literal := range []string{"4111111111111111", "4.111111111111111E15", "-0.0e-0", "10e1", "123000e-3", "0.00120e5", "1e18"} {
+	for _, literal := range []string{"4111111111111111", "4.111111111111111E15", "-0.0e-0", "10e1", "123000e-3", "0.00120e5", "1e18", "12.5"} {
 		f.Add(literal)
 	}
 	f.Fuzz(func(t *testing.T, literal string) {

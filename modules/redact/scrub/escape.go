@@ -140,6 +140,28 @@ func hex4(b []byte, final bool) (r rune, ok, cut bool) {
 	return r, true, false
 }
 
+// validEscapes reports whether the whole content of a string has only the escape
+// sequences of RFC 8259 section 7.
+func validEscapes(raw []byte) bool {
+	for i := closing(raw, 0); i < len(raw); i = closing(raw, i) {
+		if i+1 == len(raw) {
+			return false
+		}
+		switch raw[i+1] {
+		case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+			i += 2
+		case 'u':
+			if _, ok, _ := hex4(raw[i:], true); !ok {
+				return false
+			}
+			i += 6
+		default:
+			return false
+		}
+	}
+	return true
+}
+
 // unescape appends what the whole content of a string stands for.
 func unescape(dst, raw []byte) []byte {
 	var out [utf8.UTFMax]byte

@@ -208,22 +208,15 @@ func (s *Stream) again() {
 	s.mute, s.masked, s.keep = false, false, 0
 }
 
-// searchLine returns a copy of a line with what the detectors find replaced.
+// searchLine returns a line that is no data, redacted as text.
 func (s *Stream) searchLine(line []byte) []byte {
-	var out []byte
-	for from := 0; ; {
-		if s.policy.set == nil {
-			return append(out, line...)
-		}
-		m, ok := s.policy.set.Next(line, from)
-		if !ok {
-			return append(out, line[from:]...)
-		}
-		sel := s.policy.detectors[m.Detector]
-		s.counts[sel]++
-		e := &s.policy.effects[sel]
-		out = append(append(out, line[from:m.Start]...), e.plain...)
-		out = append(out, lastOf(line[m.Start:m.End], e.keep)...)
-		from = m.End
+	var out bytes.Buffer
+	t := s.policy.NewStream(&out, Text)
+	defer t.Release()
+	_, _ = t.Write(line) // text of any encoding that came so far
+	_ = t.Close()
+	for i, n := range t.Counts() {
+		s.counts[i] += n
 	}
+	return out.Bytes()
 }

@@ -38,18 +38,13 @@ func (s *Stream) run(i int, eof bool) (int, error) {
 	}
 }
 
-// fallBack reads the stream from i on as text, if that can find everything that
-// the rules select.
+// fallBack reads the stream from i on as text, unless it is known to be JSON and
+// has to be, so that members are found by their names.
 func (s *Stream) fallBack(i int) bool {
 	if s.policy.HasKeys() && !s.soft {
 		return false
 	}
-	if s.mute {
-		s.unmute(i)
-	} else {
-		s.keepTo(i)
-	}
-	s.state, s.floor = inText, i
+	s.looseFrom(i)
 	return true
 }
 
@@ -191,16 +186,21 @@ func (s *Stream) name(start, quote int) (int, bool, error) {
 	if end == len(s.b) {
 		return start, false, nil
 	}
-	s.state = atColon
 	if s.mute {
+		s.state = atColon
 		return end + 1, true, nil
 	}
 	raw := s.b[quote+1 : end]
+	if escaped && len(s.policy.names) > 0 && !validEscapes(raw) {
+		// Readers differ in what name that is.
+		return start, false, ErrSyntax
+	}
+	s.state = atColon
 	sel := s.selectorOf(raw, escaped)
 	if sel >= 0 && s.policy.effects[sel].action == Drop {
 		s.keepTo(start)
 		s.counts[sel]++
-		s.mute, s.muteAt = true, s.depth
+		s.mute, s.muteAt, s.muted = true, s.depth, sel
 		return end + 1, true, nil
 	}
 	if !s.kept && start != quote {

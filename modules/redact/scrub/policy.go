@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/sallyport-gateway/sallyport/modules/redact/detect"
@@ -65,6 +66,7 @@ type effect struct {
 	text   []byte // inside JSON strings and text
 	plain  []byte // inside text
 	quoted []byte // as a JSON value
+	number []byte // in place of a number that a detector found, which stays one
 }
 
 var stars = []byte("********")
@@ -185,11 +187,14 @@ func (p *Policy) claim(by map[string]int, what string, errs *[]error, s Selector
 }
 
 func newEffect(r Rule) effect {
-	e := effect{action: r.Action, keep: r.KeepLast, text: stars, plain: stars, quoted: []byte("null")}
+	e := effect{action: r.Action, keep: r.KeepLast, text: stars, plain: stars, quoted: []byte("null"), number: []byte("0")}
 	if r.Action == Replace {
 		e.quoted, _ = json.Marshal(r.Text) // a string always has a form
 		e.text = e.quoted[1 : len(e.quoted)-1]
 		e.plain = []byte(r.Text)
+		if r.Text != "" && isNumber(e.plain) {
+			e.number = e.plain
+		}
 	}
 	return e
 }
@@ -221,6 +226,9 @@ func (p *Policy) admit(folded []byte) {
 		for _, c := range separators {
 			set.bytes[c] = true
 		}
+		for c := utf8.RuneSelf; c < 256; c++ { // many letters have a form there
+			set.bytes[c] = true
+		}
 	}
 }
 
@@ -231,12 +239,25 @@ const separators = "_-. "
 // fold appends the form of a name in which names are compared. It reports
 // false if the form would be longer than any rule's.
 func fold(dst, name []byte) ([]byte, bool) {
-	for _, c := range name {
+	for i := 0; i < len(name); i++ {
+		c := name[i]
 		switch {
 		case c == '_' || c == '-' || c == '.' || c == ' ':
 			continue
 		case c >= 'A' && c <= 'Z':
 			c += 'a' - 'A'
+		case c >= utf8.RuneSelf:
+			r, size := utf8.DecodeRune(name[i:])
+			if r == utf8.RuneError {
+				break
+			}
+			if len(dst) > maxName-utf8.UTFMax {
+				return dst, false
+			}
+			// Through the upper case, which more forms of a letter share.
+			dst = utf8.AppendRune(dst, unicode.ToLower(unicode.ToUpper(r)))
+			i += size - 1
+			continue
 		}
 		if len(dst) == maxName {
 			return dst, false

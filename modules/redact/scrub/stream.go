@@ -15,7 +15,7 @@ type Kind uint8
 const (
 	// JSON is read as JSON texts, one or more, as in NDJSON and RFC 7464.
 	JSON Kind = iota
-	// Text is searched by detectors only.
+	// Text is searched by detectors, and for members in quotes.
 	Text
 	// Sniff is JSON if it begins with a bracket or a brace and for as long as it
 	// goes on as JSON, else Text.
@@ -102,6 +102,7 @@ type Stream struct {
 	act    int  // the selector of the member whose value comes, -1 if none
 	mute   bool // inside a value that is dropped
 	muteAt int  // the depth of that value
+	muted  int  // the selector it is dropped for
 
 	masked bool // the value is a string whose quotes stay
 	keep   int  // characters of a masked string to leave, while inside it
@@ -116,6 +117,7 @@ type Stream struct {
 	decFrom int    // where the pending text begins in dec
 	pending int    // its length in b
 
+	loose  loose
 	events *events
 }
 
@@ -231,7 +233,11 @@ func (s *Stream) advance(eof bool) error {
 	if !s.mute {
 		s.keepTo(i)
 	}
-	keep := max(s.floor, i-detect.Lookbehind)
+	context := detect.Lookbehind
+	if s.state == inText && s.policy.HasKeys() {
+		context = looseContext
+	}
+	keep := max(s.floor, i-context)
 	s.floor -= min(s.floor, keep)
 	s.from = i - keep
 	s.held = s.held[:copy(s.held, s.held[keep:])]

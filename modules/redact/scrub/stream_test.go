@@ -99,7 +99,8 @@ func TestMembersByName(t *testing.T) {
 		{"a longer name stays", `{"passwords":1,"xpassword":2}`, `{"passwords":1,"xpassword":2}`},
 		{"a name is compared without case and separators",
 			`{"PassWord":1,"pass_word":2,"pass-word":3,"Pass.Word":4,"_password_":5,"pass word":6,"a":7}`, `{"a":7}`},
-		{"a name is compared decoded", `{"p\u0061ssword":1,"\u0070ass\u0077or\u0064":2,"pass\word":3,"a":4}`, `{"a":4}`},
+		{"a name is compared decoded", `{"p\u0061ssword":1,"\u0070ass\u0077or\u0064":2,"pass\u005Fword":3,"a":4}`, `{"a":4}`},
+		{"case makes no difference in any script", `{"ſecret":1,"\u212aey":2,"a":3}`, `{"\u212aey":2,"a":3}`},
 		{"apiKey is api_key", `{"apiKey":"k","API-KEY":"k"}`, `{"apiKey":"********","API-KEY":"********"}`},
 
 		{"a masked string does not show its length", `{"pin":"1","x":{"pin":""}}`, `{"pin":"********","x":{"pin":"********"}}`},
@@ -111,7 +112,7 @@ func TestMembersByName(t *testing.T) {
 		{"never more than half is kept", `{"iban":"1234567","x":{"iban":"12345678"}}`, `{"iban":"********","x":{"iban":"********5678"}}`},
 		{"the last digits of a number are kept", `{"iban":1234567890}`, `{"iban":7890}`},
 		{"but not its leading zeros", `{"iban":1234560012,"x":{"iban":1234560000}}`, `{"iban":12,"x":{"iban":0}}`},
-		{"nor the digits of a fraction or a short number", `{"iban":1234567.5,"x":{"iban":123}}`, `{"iban":0,"x":{"iban":0}}`},
+		{"nor the digits of a fraction or a short number", `{"iban":1234567.5,"x":{"iban":1234567}}`, `{"iban":0,"x":{"iban":0}}`},
 
 		{"a replacement is a string, escaped", `{"note":{"a":1},"x":{"note":5}}`,
 			`{"note":"\"gone\" \u003cé\u003e","x":{"note":"\"gone\" \u003cé\u003e"}}`},
@@ -123,6 +124,7 @@ func TestMembersByName(t *testing.T) {
 		{"a byte order mark", "\ufeff{\"secret\":1}", "\ufeff{}"},
 		{"a prefix against inclusion", ")]}',\n{\"secret\":1}", ")]}',\n{}"},
 		{"text that ends early", `{"a":1,"secret":"x`, `{"a":1`},
+		{"text that ends in a name inside a dropped value", `{"a":1,"secret":[{"` + visa, `{"a":1`},
 		{"text that ends in a masked value", `{"pin":"12`, `{"pin":"********`},
 		{"nothing", ``, ``},
 		{"white space", " \n", " \n"},
@@ -153,9 +155,15 @@ func TestDetectorsInJSON(t *testing.T) {
 		{"control characters in a string", "[\"a\n" + visa + "\tx\"]", "[\"a\n********1111\tx\"]"},
 		{"sequences that JSON does not have", `["\x` + visa + `","\q","\u12"]`, `["\x` + visa + `","\q","\u12"]`},
 	})
+	kept := compile(t, Rule{Action: Mask, Detectors: []string{"jwt", "email"}, KeepLast: 32})
+	runBodyTests(t, kept, JSON, []bodyTest{
+		{"never more than half of a find is kept", `["eyJhbGciOiJub25lIn0.e30.","a@b.co"]`, `["********","********"]`},
+		{"of an open one too", `["` + jwt + `"]`, `["********` + jwt[len(jwt)-32:] + `"]`},
+	})
 	replaced := compile(t, Rule{Action: Replace, Detectors: []string{"card"}, Text: "no card"})
 	runBodyTests(t, replaced, JSON, []bodyTest{
-		{"a replaced number becomes a string", `{"a":` + visa + `}`, `{"a":"no card"}`},
+		{"a replaced number stays a number", `{"a":` + visa + `}`, `{"a":0}`},
+		{"in front of an escape sequence and behind a letter it is none", `["word` + visa + `\n"]`, `["word` + visa + `\n"]`},
 		{"a replaced string stays one", `{"a":"` + visa + `"}`, `{"a":"no card"}`},
 	})
 }
@@ -174,9 +182,32 @@ func TestTextIsSearched(t *testing.T) {
 	runBodyTests(t, p, Sniff, []bodyTest{
 		{"what looks like JSON is read as JSON", ` {"secret":1,"a":"` + visa + `"}`, ` {"a":"********1111"}`},
 		{"until it is none", `{"secret":1,"a":"` + visa + `"} and ` + visa, `{"a":"********1111"} and ********1111`},
+		{"a number is text", visa, "********1111"},
 		{"from its beginning", `[section]` + "\ncard=" + visa, `[section]` + "\ncard=********1111"},
-		{"also inside what is left out", `{"pin":"1","secret":{x ` + email, `{"pin":"********"x [a "secret"]`},
+		{"also inside what is left out", `{"pin":"1","secret":{x ` + email, `{"pin":"********"`},
+		{"and inside that as far as it goes", `{"pin":"1","secret":{x [} "}" ]} , ` + email, `{"pin":"********"} , [a "secret"]`},
+		{"a value that is none", `{"secret":NaN,"a":Infinity,"pin":-Infinity}`, `{********,"a":Infinity,"pin":********}`},
+		{"a colon that is none", `{"pin" "1","a":2 3}`, `{"pin" "********","a":2 3}`},
 	})
+	loose := []bodyTest{
+		{"a call around JSON", `f({"password":"hunter2","a":1});`, `f({"password":"********","a":1});`},
+		{"JSON in another language's form", `x {'password': 'hun"ter2', 'a': None}`, `x {'password': '********', 'a': None}`},
+		{"JSON inside a string", `x "{\"password\": \"hun\\\"ter2\",\"a\":1}"`, `x "{\"password\": \"********\",\"a\":1}"`},
+		{"JSON inside a string inside a string", `x \\\"pin\\\":\\\"hunter2\\\",1`, `x \\\"pin\\\":\\\"********\\\",1`},
+		{"objects and arrays", `x "secret":{"a":["]}","\"]"],"b":{}}, "a":1`, `x "secret":null, "a":1`},
+		{"an object inside a string", `x \"secret\":{\"a\":\"}\\\"}\"}, y`, `x \"secret\":null, y`},
+		{"other values up to a delimiter", "x \"pin\" : 12 34\n\"pin\":true,\"a\":1", "x \"pin\" : ********\n\"pin\":********,\"a\":1"},
+		{"no value", `x "pin":, "pin":} "a":1`, `x "pin":, "pin":} "a":1`},
+		{"a replacement", `x "note":"a","note":1,"note":[]`, `x "note":"\"gone\" \u003cé\u003e","note":"gone" <é>,"note":"\"gone\" \u003cé\u003e"`},
+		{"names in any form", `x "Api-Key":"k" 'p\u0069n' : 'k' "ſecret":"k"`, `x "Api-Key":"********" 'p\u0069n' : '********' "ſecret":"********"`},
+		{"a name without quotes is text", `password: hunter2, x password":"hunter2"`, `password: hunter2, x password":"hunter2"`},
+		{"a string without an end", `x "pin":"1 ` + email, `x "pin":"********`},
+		{"an object without an end", `x "pin":{"1 ` + email, `x "pin":null`},
+		{"a value that does not come", `x "pin":  \`, `x "pin":  \`},
+		{"detectors beside it", email + ` "pin":"` + email + `" ` + email, `[a "secret"] "pin":"********" [a "secret"]`},
+	}
+	runBodyTests(t, p, Text, loose)
+	runBodyTests(t, p, Sniff, loose)
 	detectors := compile(t, Rule{Action: Mask, Detectors: []string{"card", "email"}})
 	runBodyTests(t, detectors, JSON, []bodyTest{
 		{"invalid JSON is searched as text", `{"a":x ` + visa + `}`, `{"a":x ********}`},
@@ -186,6 +217,7 @@ func TestTextIsSearched(t *testing.T) {
 		{"also behind a value", `{"a":1} 4111 1111 1111 1111`, `{"a":1} ********`},
 		{"numbers on lines are numbers", "4111\n1111\n" + visa + "\n", "4111\n1111\n0\n"},
 		{"trailing bytes", `{"a":1}; ` + email, `{"a":1}; ********`},
+		{"behind a word of JSON", "[true" + visa + "]", "[true********]"},
 		{"words", "OK " + email, "OK ********"},
 	})
 }
@@ -202,6 +234,7 @@ func TestEventStreams(t *testing.T) {
 		{"comments and ids are searched", ": " + email + "\nid: " + visa + "\n\n", ": [a \"secret\"]\nid: ********1111\n\n"},
 		{"a byte order mark", "\ufeffdata: {\"secret\":1}\n\n", "\ufeffdata: {}\n\n"},
 		{"empty data", "data:\n\ndata\n\n", "data:\n\ndata\n\n"},
+		{"JSON that is none", "data: {\"a\":NaN,\"pin\":\"1\"}\n: {\"pin\":\"1\"}\n\n", "data: {\"a\":NaN,\"pin\":\"********\"}\n: {\"pin\":\"********\"}\n\n"},
 		{"the end in the middle", "data: {\"a\":\"" + visa, "data: {\"a\":\"********1111"},
 		{"the end in a field", "id: " + visa, "id: ********1111"},
 	})
@@ -250,8 +283,15 @@ func TestWhatCannotBeInspected(t *testing.T) {
 		{"a name without quotes", p, JSON, `{password:"x"}`, ErrSyntax, `{`},
 		{"single quotes", p, JSON, `{'password':'x'}`, ErrSyntax, `{`},
 		{"a comma too many", p, JSON, `{"a":1,}`, ErrSyntax, `{"a":1`},
+		{"a comma in front", p, JSON, `{,"password":1}`, ErrSyntax, `{`},
+		{"a comma at the end of an array", p, JSON, `[1,]`, ErrSyntax, `[1,`},
+		{"no colon", p, JSON, `{"a" 1}`, ErrSyntax, `{"a" `},
+		{"a byte order mark later", p, JSON, "{}\ufeff{}", ErrSyntax, `{}`},
+		{"a prefix against inclusion later", p, JSON, `{})]}'{}`, ErrSyntax, `{}`},
 		{"a comma missing", p, JSON, `{"a":1 "password":2}`, ErrSyntax, `{"a":`},
 		{"brackets that do not match", p, JSON, `{"a":["1"}`, ErrSyntax, `{"a":["1"`},
+		{"an escape sequence in a name that JSON does not have", p, JSON, `{"\x70assword":1}`, ErrSyntax, `{`},
+		{"half an escape sequence in a name", p, JSON, `{"\u70password":1}`, ErrSyntax, `{`},
 		{"a comment", p, JSON, `{/*"*/"password":1}`, ErrSyntax, `{`},
 		{"a value that is none", p, JSON, `{"a":NaN,"password":1}`, ErrSyntax, `{"a":`},
 		{"a number that is none", p, JSON, `{"a":01}`, ErrSyntax, `{"a":`},
@@ -260,6 +300,7 @@ func TestWhatCannotBeInspected(t *testing.T) {
 		{"too deep in what is left out", keys, JSON, `{"password":` + strings.Repeat("[", 513), ErrDepth, `{`},
 		{"a name that is too long", keys, JSON, `{"a":1,"` + strings.Repeat("_", 20_000) + `password":1}`, ErrLimit, `{"a":1`},
 		{"too much in front of a name", keys, JSON, `{"a":1,` + strings.Repeat(" ", 20_000) + `"password":1}`, ErrLimit, `{"a":1`},
+		{"endless space in front of a name", keys, JSON, `{"a":1,` + strings.Repeat(" ", 100_000), ErrLimit, `{"a":1`},
 		{"a number that is too long", detectors, JSON, "[" + strings.Repeat("1", 20_000) + "]", ErrLimit, "["},
 		{"a line of an event that is too long", detectors, Events, "id: " + strings.Repeat("1", 20_000), ErrLimit, ""},
 		{"UTF-16 with a byte order mark", detectors, Text, "\xff\xfe4\x001\x00", ErrEncoding, ""},

@@ -6,14 +6,6 @@ import (
 	"github.com/sallyport-gateway/sallyport/modules/redact/detect"
 )
 
-// text takes the rest of a text body.
-func (s *Stream) text(i int, eof bool) int {
-	if s.policy.set == nil {
-		return len(s.b)
-	}
-	return s.plain(s.floor, i, len(s.b), eof)
-}
-
 // plain searches b[i:end], which stands for itself, as the text that begins at
 // floor. final says that the text ends at end. It returns up to where the text
 // is decided.

@@ -56,8 +56,8 @@ func (s *Stream) begin(i int, c byte) {
 	s.keepTo(i)
 	s.counts[s.act]++
 	e := &s.policy.effects[s.act]
+	s.mute, s.muteAt, s.muted = true, s.depth, s.act
 	s.act = -1
-	s.mute, s.muteAt = true, s.depth
 	if e.action == Mask && c == '"' {
 		s.emit([]byte(`"`))
 		s.emit(e.text)
@@ -186,14 +186,12 @@ func (s *Stream) keepLast(i, end int, final bool) int {
 }
 
 // character returns the length of the character that b, the content of a string,
-// begins with, however it is written; 0 if its end is missing.
+// begins with, however it is written; 0 if the end of an escape sequence is
+// missing. Of a character that is cut, there is a part.
 func character(b []byte, final bool, out *[utf8.UTFMax]byte) int {
 	if b[0] == '\\' {
 		n, _ := unit(b, final, out)
 		return n
-	}
-	if !final && !utf8.FullRune(b) {
-		return 0
 	}
 	_, n := utf8.DecodeRune(b)
 	return n
@@ -266,7 +264,7 @@ func (s *Stream) searchNumber(i, end int) {
 	if e := &s.policy.effects[sel]; e.action == Mask {
 		s.emit(maskedNumber([]byte(digits), e.keep))
 	} else {
-		s.emit(e.quoted)
+		s.emit(e.number)
 	}
 	s.skipTo(end)
 }
