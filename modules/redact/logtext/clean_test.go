@@ -234,6 +234,13 @@ func TestEntries(t *testing.T) {
 		{"white space is no hindrance", " { \"pin\" : 1 } ", " { \"pin\" : \"REDACTED\" } "},
 		{"a list is an entry, too", `[{"pin":1},"token=S"]`, `[{"pin":"REDACTED"},"token=REDACTED"]`},
 		{"text in front of an object that is none", "password=S\t{\"token\":\"S\",\"x\":tru} token=S\t{\"pin\": 1}\n", "password=REDACTED\t{\"token\":\"REDACTED\",\"x\":tru} token=REDACTED\t{\"pin\": \"REDACTED\"}\n"},
+		{"a name that is no string", `{1"pin":1}`, `{1"pin":0}`},
+		{"a name with a bad escape", `{"a\q":1,"pin":1}`, `{"a\q":1,"pin":0}`},
+		{"a secret with a bad escape", `{"token":"\q","pin":1}`, `{"token":"REDACTED","pin":0}`},
+		{"a string with a bad escape", `{"a":"\q","pin":1}`, `{"a":"\q","pin":0}`},
+		{"a string with a bad Unicode escape", `{"a":"\u12G4","pin":1}`, `{"a":"\u12G4","pin":0}`},
+		{"a number with a zero in front", `{"pin":01,"otp":-}`, `{"pin":REDACTED,"otp":REDACTED}`},
+		{"names with a number", `{"pin2":"S","otp-3":"S"}`, `{"pin2":"REDACTED","otp-3":"REDACTED"}`},
 		{"mismatched brackets", `{"pin":1]`, `{"pin":0]`},
 		{"an entry that is no JSON is masked as text", `{"a":1,"token":"S",}`, `{"a":1,"token":"REDACTED",}`},
 		{"a deep entry", strings.Repeat(`{"a":[`, 5000) + `{"token":"S"}` + strings.Repeat(`]}`, 5000), strings.Repeat(`{"a":[`, 5000) + `{"token":"REDACTED"}` + strings.Repeat(`]}`, 5000)},
@@ -243,7 +250,10 @@ func TestEntries(t *testing.T) {
 			if got != tc.want {
 				t.Errorf("%s becomes\n%s, not\n%s", tc.entry, got, tc.want)
 			}
-			if json.Valid([]byte(tc.entry)) && !json.Valid([]byte(got)) {
+			if !json.Valid([]byte(tc.entry)) {
+				return
+			}
+			if !json.Valid([]byte(got)) {
 				t.Errorf("no longer JSON: %s", got)
 			}
 			if again := clean(t, c, got); again != got {

@@ -137,7 +137,7 @@ func (s *scan) isChallenge(t []byte, i int) bool {
 }
 
 // maxBasic bounds where the colon of a Basic credential is looked for.
-const maxBasic = 192
+const maxBasic = 128
 
 // isBasic tells the credential of HTTP Basic (RFC 7617: base64 with a colon in
 // it) at the beginning of b from a word behind "basic". Padding alone is

@@ -246,9 +246,6 @@ func (n *nameSet) bracketed(b []byte) (k kind) {
 
 // lookup returns where name, as a whole, is secret.
 func (n *nameSet) lookup(name []byte) kind {
-	if len(name) == 0 {
-		return 0
-	}
 	var buf [maxName]byte
 	key := normalise(buf[:0], name[max(0, len(name)-maxName):])
 	if k, ok := n.exact[string(key)]; ok {

@@ -39,8 +39,8 @@ func (b *viewBuf) addRune(r rune, at int) {
 	}
 }
 
-// unquote undoes the escapes of the JSON string entry[start:end]. It reports
-// false if one of them is not JSON.
+// unquote undoes the escapes of the JSON string entry[start:end], behind which
+// there is its quote. It reports false if one of them is not JSON.
 func (b *viewBuf) unquote(entry []byte, start, end int) (view, bool) {
 	b.reset()
 	for i := start; i < end; {
@@ -49,9 +49,6 @@ func (b *viewBuf) unquote(entry []byte, start, end int) (view, bool) {
 			b.add(c, i)
 			i++
 			continue
-		}
-		if i+1 >= end {
-			return view{}, false
 		}
 		switch c = entry[i+1]; c {
 		case '"', '\\', '/':
