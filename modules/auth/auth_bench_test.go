@@ -4,17 +4,10 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
-	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/sallyport-gateway/sallyport/modules/internal/gatetest"
 )
@@ -48,7 +41,9 @@ func BenchmarkServe(b *testing.B) {
 		{"refused_signature", auth, [2]string{"Authorization", "Bearer " + forged}, 401},
 		{"refused_api_key", auth, [2]string{"X-Api-Key", key[:len(key)-1] + "!"}, 401},
 	} {
-		b.Run(bench.name, func(b *testing.B) { benchmarkServe(b, bench.directives, bench.header, bench.status) })
+		b.Run(bench.name, func(b *testing.B) {
+			gatetest.Benchmark(b, "route {\n"+bench.directives+"\nrespond ok\n}", bench.status, address, bench.header[:]...)
+		})
 	}
 	b.Run("hmac", func(b *testing.B) {
 		mac := hmac.New(sha256.New, []byte("a pepper of enough bytes"))
@@ -60,58 +55,4 @@ func BenchmarkServe(b *testing.B) {
 			mac.Sum(sum)
 		}
 	})
-}
-
-func benchmarkServe(b *testing.B, directives string, header [2]string, status int) {
-	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt(
-		fmt.Appendf(nil, "%shttp://127.0.0.1:0 {\n\troute {\n\t%s\n\trespond ok\n\t}\n}\n", gatetest.Globals, directives), nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := caddy.Load(config, true); err != nil {
-		b.Fatal(err)
-	}
-	defer func() {
-		if err := caddy.Stop(); err != nil {
-			b.Error(err)
-		}
-	}()
-	app, err := caddy.ActiveContext().App("http")
-	if err != nil {
-		b.Fatal(err)
-	}
-	var server *caddyhttp.Server
-	for _, server = range app.(*caddyhttp.App).Servers {
-	}
-	w := &sink{}
-	b.ReportAllocs()
-	for b.Loop() {
-		r := httptest.NewRequest("GET", "/", nil)
-		r.Host = "127.0.0.1"
-		r.RemoteAddr = "127.0.0.1:1234"
-		r.Header["X-Forwarded-For"] = []string{address}
-		r.Header[header[0]] = []string{header[1]}
-		w.header, w.status = make(http.Header), 0
-		server.ServeHTTP(w, r)
-		if w.status != status {
-			b.Fatalf("got %d, want %d", w.status, status)
-		}
-	}
-}
-
-// sink is a ResponseWriter that costs nothing.
-type sink struct {
-	header http.Header
-	status int
-}
-
-func (s *sink) Header() http.Header { return s.header }
-
-func (s *sink) WriteHeader(status int) { s.status = status }
-
-func (s *sink) Write(p []byte) (int, error) {
-	if s.status == 0 {
-		s.status = 200
-	}
-	return len(p), nil
 }

@@ -29,6 +29,7 @@ import (
 const Globals = `{
 	admin off
 	auto_https off
+	default_bind 127.0.0.1
 	persist_config off
 	grace_period 1s
 	log {
