@@ -189,14 +189,8 @@ func (s *Set) addCloudKeys() {
 	s.add([]string{any, any, any, digits, "Q", "~"}, azureSecret)
 }
 
-// anchor is the prefix, made three bytes long.
-func (m *mark) anchor() []string {
-	a := literal(m.prefix)
-	if len(a) > 2 {
-		return a
-	}
-	return append(a, m.body.String())
-}
+// anchor is the prefix and what may follow it.
+func (m *mark) anchor() []string { return append(literal(m.prefix), m.body.String()) }
 
 func (m *mark) judge(b []byte, from, at int, final bool) (Match, verdict) {
 	start := at + len(m.prefix)

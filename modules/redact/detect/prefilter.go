@@ -160,17 +160,18 @@ func pairOf(first, second byte) uint16 { return uint16(first) | uint16(second)<<
 
 // commonPairs are the most frequent pairs in JSON and English prose about
 // software, most frequent first.
-const commonPairs = "er in th re on es te st at en co ar or le ti an nt et it he ng ou ge ta me " +
-	"se ce al om io -- li de ed am nd pe is ur to ri lo ic id ll ra so tr ns ro " +
-	"ss tt la pr mp na ec ma us rg si go nc ca po ht rc tp ve // gi ol ne ct .c " +
-	"ac yp il ea od 00 ty as /g ue ps ha ub ut rt ad ul ie ch m/ os ho :/ el ag " +
-	"rs fi un b. hu ex fo va be pa oc hi pl s. s/ ts di e. lu em ke ot ry da wi " +
-	"og ck cl op oo sp /c pt bl ey sh of im do ap au ig vi t. ai ly if Th ls dd " +
-	"ef su ow tu /s ni ci t/ rr sa fa Po /p ia ab gl no ld mo mi pu fu 10 ru Co " +
-	"rv 13 ev Na ep 1. eg ee xt cy qu pp 99 ip ba 20 .g cr Re yo ds up g. d. 01 " +
-	"gr ms lt eq bu fe Se e_ ud cc by rm 11 ov 12 r. ib um fl Pr 16 iv rk Cl De " +
-	"n. kl ui v1 15 26 wh Ge ew ff 14 Ma Ke rn gs rd ay fr wa 19 n_ md we ys _n " +
-	"e/ Go _c _s _t d_"
+const commonPairs = "er in th re on es te st at en co ar or le ti an nt et it he ng ou ge ta me se ce al om io -- li de ed am nd pe is " +
+	"ur to ri lo ic id ll ra so tr ns ro ss tt la pr mp na ec ma us rg si go nc ca po ht rc tp ve // gi ol ne ct .c ac " +
+	"yp il ea od 00 ty as /g ue ps ha ub ut rt ad ul ie ch m/ os ho :/ el ag rs fi un b. hu ex fo va be pa oc hi pl s. " +
+	"s/ ts di e. lu em ke ot ry da wi og ck cl op oo sp /c pt bl ey sh of im do ap au ig vi t. ai ly if Th ls dd ef su " +
+	"ow tu /s ni ci t/ rr sa fa Po /p ia ab gl no ld mo mi pu fu 10 ru Co rv 13 ev Na ep 1. eg ee xt cy qu pp 99 ip ba " +
+	"20 .g cr Re yo ds up g. d. 01 gr ms lt eq bu fe Se e_ ud cc by rm 11 ov 12 r. ib um fl Pr 16 iv rk Cl De n. kl ui " +
+	"v1 15 26 wh Ge ew ff 14 Ma Ke rn gs rd ay fr wa 19 n_ md we ys _n e/ Go _c _s _t d_ nf 64 Op 56 l/ /m dy tl ua .0 " +
+	"sc du av nn r/ In mm B/ Cr bo 55 17 xa ok .v MB 25 Ac 32 ka wo /d 50 uc .. oa e- 33 .C 2. tc dg td pi /a sl sm iz " +
+	"/t Li /b .1 .o 57 xp .i 03 gu 97 28 70 bi yt ze 0. 22 /o 27 cs y. 23 40 o. ym -3 -c 05 ob 04 o/ 53 rl 58 07 30 59 " +
+	"-0 o- gh 24 St 9. 49 m. 65 zs sy /r 34 gn Ca 93 51 mu 29 Si 36 62 21 Bi 96 -s 68 79 cd wr eb 41 5. ws p. .s 42 80 " +
+	"uf 66 45 ki sk _a AB ox nu ks lf cb y_ t_ r_ _i _p _f _m _r _b _u y- t- d- s- r- n- -a -b -p -d -t -f -r lk ft xi " +
+	"ix zy aw oy uy sw tw dw kn mb mn gm ph rh nk nj ax ux "
 
 // frequency estimates how often one of the bytes of each set stands beside one
 // of the other, in arbitrary units.
@@ -229,9 +230,9 @@ func (s *Set) seek(b []byte, i int, run uint8) (int, window) {
 func (s *Set) look(b []byte, i int, entries uint32, run uint8) (ids uint32, digits int) {
 	digits = -1
 	if entries>>8&entries&digitPair != 0 {
-		if run&digitPair != 0 && grouped(b[i-4:]) {
+		if run&digitPair != 0 && grouped(b[i-4:]) && long(b, i-4) {
 			digits = i - 4
-		} else if entries>>24&(entries>>16)&digitPair != 0 && grouped(b[i:]) {
+		} else if entries>>24&(entries>>16)&digitPair != 0 && grouped(b[i:]) && long(b, i) {
 			digits = i
 		}
 	}
@@ -254,6 +255,21 @@ func grouped(b []byte) bool {
 	x := (binary.LittleEndian.Uint64(b) ^ zeros) & high
 	return x&(x>>8|x>>16|x>>24|x>>32) == 0
 }
+
+// long reports whether the eight bytes of b[i:], digits and separators, may be
+// part of twelve.
+func long(b []byte, i int) bool {
+	more := 0
+	for j := i - 1; more < 4 && j >= 0 && inGroups[b[j]]; j-- {
+		more++
+	}
+	for j := i + 8; more < 4 && j < len(b) && inGroups[b[j]]; j++ {
+		more++
+	}
+	return more == 4 || i+8+4 > len(b)
+}
+
+var inGroups = newClass(digits + " -")
 
 // Candidate returns the first position at or behind from at which the anchor
 // of a match may stand, len(b) if there is none: text that ends in front of it,

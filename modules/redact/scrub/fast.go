@@ -3,6 +3,7 @@ package scrub
 import (
 	"bytes"
 	"encoding/binary"
+	"math/bits"
 )
 
 // fast takes what most JSON consists of, for as long as the input has it whole:
@@ -12,10 +13,11 @@ import (
 // decide in the same way. The state has to be one of its own, inside an object
 // or array.
 func (s *Stream) fast(i int) int {
-	b := s.b
-	last := len(b) - 32 // a token that begins in front has its beginning whole
+	b, first, final := s.b, &s.policy.first, &s.policy.last // of the names of rules
+	last := len(b) - 32                                     // a token that begins in front has its beginning whole
 	state := s.state
 	object := s.inObject()
+	clear := min(s.slash, s.clean)
 loop:
 	for i < last {
 		if state == atNext || state == atFirst {
@@ -52,8 +54,16 @@ loop:
 			if quote >= last || b[quote] != '"' || !object {
 				break loop
 			}
-			end := s.clearString(quote + 1)
-			if end >= last || b[end+1] != ':' || s.named(quote+1, end) {
+			end := quoteNear(b, quote+1)
+			if end < 0 {
+				end = index(b, quote+9, '"')
+			}
+			if end > clear {
+				if clear = s.clearFrom(quote + 1); end > clear {
+					break loop
+				}
+			}
+			if end >= last || b[end+1] != ':' || first[b[quote+1]] && final[b[end-1]] && s.named(quote+1, end) {
 				break loop
 			}
 			s.kept = true
@@ -62,7 +72,15 @@ loop:
 		}
 		switch c := b[i]; {
 		case c == '"':
-			end := s.clearString(i + 1)
+			end := quoteNear(b, i+1)
+			if end < 0 {
+				end = index(b, i+9, '"')
+			}
+			if end > clear {
+				if clear = s.clearFrom(i + 1); end > clear {
+					break loop
+				}
+			}
 			if end >= last {
 				break loop
 			}
@@ -99,32 +117,28 @@ loop:
 	return i
 }
 
-// clearString returns the end of the string whose content begins at i, if there
-// is neither an escape sequence nor a candidate in it, and else the end of the
-// input.
-func (s *Stream) clearString(i int) int {
-	n := bytes.IndexByte(s.b[i:], '"')
-	if n < 0 {
-		return len(s.b)
+// clearFrom returns up to where, from i on, neither an escape sequence nor a
+// candidate of the detectors stands.
+func (s *Stream) clearFrom(i int) int {
+	if s.slash < i {
+		s.slash = index(s.b, i, '\\')
 	}
-	end := i + n
-	if s.slash < end {
-		if s.slash < i {
-			s.slash = index(s.b, i, '\\')
-		}
-		if s.slash < end {
-			return len(s.b)
-		}
+	if s.clean < i {
+		s.clean = s.policy.candidate(s.b, i)
 	}
-	if s.clean < end {
-		if s.clean < i {
-			s.clean = s.policy.candidate(s.b, i)
-		}
-		if s.clean < end {
-			return len(s.b)
-		}
+	return min(s.slash, s.clean)
+}
+
+// quoteNear returns the index of the first quote among the eight bytes at
+// b[i:], negative if there is none. Most names are that short.
+func quoteNear(b []byte, i int) int {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	x := binary.LittleEndian.Uint64(b[i:]) ^ '"'*ones
+	m := (x - ones) &^ x & high
+	if m == 0 {
+		return -1
 	}
-	return end
+	return i + bits.TrailingZeros64(m)/8
 }
 
 // index returns the index of the first c in b[i:], len(b) if there is none.

@@ -44,6 +44,15 @@ var bareEnd = func() (set [256]bool) {
 	return set
 }()
 
+// escapeEnd may end the escape sequence of a letter, or stand in front of a
+// quote in a string.
+var escapeEnd = func() (set [256]bool) {
+	for _, c := range "0123456789abcdefABCDEF\\" {
+		set[c] = true
+	}
+	return set
+}()
+
 // text takes the rest of a text body.
 func (s *Stream) text(i int, eof bool) int {
 	for {
@@ -100,6 +109,9 @@ func (s *Stream) looseName(colon int) int {
 		return -1
 	}
 	end--
+	if c := b[max(end-1, s.floor)]; !s.policy.last[c] && !escapeEnd[c] {
+		return -1 // no rule's name ends so
+	}
 	quote, slashes := b[end], 0
 	for end > s.floor && slashes < maxSlashes && b[end-1] == '\\' {
 		end--
