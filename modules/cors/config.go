@@ -49,7 +49,7 @@ func Compile(c Config) (*Policy, error) {
 		anyOrigin: slices.Contains(c.AllowOrigins, "*"),
 	}
 	if c.AllowCredentials {
-		p.allowCredentials = "true"
+		p.allowCredentials, p.origins.oneOwner = "true", true
 	}
 	if c.MaxAge > 0 {
 		p.maxAge = strconv.FormatInt(int64(c.MaxAge/time.Second), 10)

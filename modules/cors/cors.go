@@ -144,7 +144,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if req == nil || claimOf(req) != nil {
 		return next.ServeHTTP(w, r)
 	}
-	preflight := IsPreflight(r)
+	// In an error route the request was refused, and stays so.
+	preflight := IsPreflight(r) && r.Context().Value(caddyhttp.ErrorCtxKey) == nil
 	if preflight {
 		if verdict := h.policy.Preflight(r.Header); verdict != Allowed {
 			return h.refuse(w, r, next, req, reasons[verdict])

@@ -1,6 +1,10 @@
 package cors
 
-import "strings"
+import (
+	"strings"
+
+	"golang.org/x/net/publicsuffix"
+)
 
 // originSet holds the allowed origins. A look-up costs no more than reading the
 // origin once, however many there are: the exact ones are compared as whole
@@ -13,6 +17,9 @@ type originSet struct {
 	longest int
 	// wildcards is nil if there are none.
 	wildcards *label
+	// oneOwner keeps a wildcard to names of one owner: below *.amazonaws.com anybody
+	// can have a name, which the list of public suffixes says only of that name.
+	oneOwner bool
 }
 
 // label is a node of the tree: the root stands for the empty name, its children
@@ -64,10 +71,10 @@ func (s *originSet) contains(origin string) bool {
 			return true
 		}
 	}
-	return s.wildcards != nil && s.wildcards.covers(origin)
+	return s.wildcards != nil && s.wildcards.covers(origin, s.oneOwner)
 }
 
-func (root *label) covers(origin string) bool {
+func (root *label) covers(origin string, oneOwner bool) bool {
 	if len(origin) > maxScheme+len("://")+maxHost+len(":65535") {
 		return false
 	}
@@ -79,7 +86,7 @@ func (root *label) covers(origin string) bool {
 	if len(host) > maxHost || hasPort && port == "" {
 		return false
 	}
-	node := root
+	node, whole := root, host
 	for {
 		name, rest, more := lastLabel(host)
 		if node = node.children[name]; node == nil || !more {
@@ -88,10 +95,17 @@ func (root *label) covers(origin string) bool {
 		if node.ends(scheme, port) {
 			// What stands left of the base goes into a response header. A bad label
 			// there cannot become part of a longer base, so this is final.
-			return validLabels(rest)
+			return validLabels(rest) && (!oneOwner || ownedBy(whole, whole[len(rest)+1:]))
 		}
 		host = rest
 	}
+}
+
+// ownedBy reports whether host, a name below base, belongs to whom base belongs
+// to: no public suffix lies between the two.
+func ownedBy(host, base string) bool {
+	suffix, _ := publicsuffix.PublicSuffix(host)
+	return len(suffix) < len(base)
 }
 
 func (n *label) ends(scheme, port string) bool {

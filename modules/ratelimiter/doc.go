@@ -89,7 +89,8 @@
 // would show the key. A 429 lists in RateLimit only the zones that refuse, with
 // r=0 and the time until they admit a request; Retry-After is the longest of these.
 // The same fields of a backend are dropped: they would claim to be the gateway's,
-// and in an older syntax make the whole list unreadable. A limiter does not add
+// and in an older syntax make the whole list unreadable; not so those in trailers, or of a
+// backend that answers error routes. A limiter does not add
 // fields in dry_run.
 //
 // # Failure

@@ -66,7 +66,7 @@ func (l *limiter) provision(ctx caddy.Context, g *guard.Guard, guardName string,
 	var policies []string
 	for i := range zones {
 		name := zones[i].Name
-		if err := g.Suite().Define("zone", name, zones[i].definition(guardName)); err != nil {
+		if err := g.Suite().Define("zone", name, zones[i].definition(limits[i])); err != nil {
 			errs = append(errs, err)
 			continue
 		}

@@ -61,7 +61,7 @@ func parseSource(s string) (source, error) {
 // forwarding headers name the client only where a trusted proxy wrote them.
 var forwarding = []string{
 	"X-Forwarded-For", "Forwarded", "X-Real-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "True-Client-Ip",
-	"Cf-Connecting-Ip", "Fastly-Client-Ip",
+	"Cf-Connecting-Ip", "Fastly-Client-Ip", "X-Originating-Ip", "X-Remote-Ip", "X-Remote-Addr", "X-Azure-Clientip",
 }
 
 func headerSource(name string) (source, error) {
@@ -78,14 +78,16 @@ func headerSource(name string) (source, error) {
 	return source{kind: fromHeader, name: name}, nil
 }
 
-// Placeholders that are no key: what they should have been.
-var notKeys = map[string]string{
-	"http.vars.client_ip":      "use client_ip, which knows prefixes",
-	"http.request.remote.host": "it is the balancer's address: use client_ip",
-	"http.request.remote":      "it changes with each connection: use client_ip",
-	"http.request.remote.port": "it changes with each connection: use client_ip",
-	"http.request.uuid":        "it changes with each request",
-	"http.auth.user.id":        "use principal",
+// Placeholders that are no key, by how they begin: what they should have been.
+var notKeys = []struct{ prefix, instead string }{
+	{"http.vars.client_ip", "use client_ip, which knows prefixes"},
+	{"http.request.remote", "it is the balancer's address, or changes with each connection: use client_ip"},
+	{"http.request.uuid", "it changes with each request"},
+	{"http.request.duration", "it changes with each request"},
+	{"time.", "it changes with each request"},
+	{"http.request.body", "it would hold the whole body in memory"},
+	{"http.request.hostport", "a client can write it in several ways: use {http.request.host}"},
+	{"http.auth.user.id", "use principal"},
 }
 
 // placeholderSource reads a placeholder. Those that a client can write in several
@@ -100,8 +102,10 @@ func placeholderSource(name string) (source, error) {
 	case "http.request.uri.path":
 		return source{kind: fromPath}, nil
 	}
-	if instead, ok := notKeys[name]; ok {
-		return source{}, errors.New(instead)
+	for _, no := range notKeys {
+		if strings.HasPrefix(name, no.prefix) {
+			return source{}, errors.New(no.instead)
+		}
 	}
 	if header, ok := strings.CutPrefix(name, "http.request.header."); ok {
 		return headerSource(header)

@@ -3,9 +3,11 @@ package ratelimiter
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 const (
@@ -135,10 +137,18 @@ func (z *Zone) sources(principals bool) ([]source, error) {
 	return sources, errors.Join(errs...)
 }
 
-// definition is what a zone of this name has to be everywhere.
-func (z *Zone) definition(guardName string) string {
-	return fmt.Sprintf("%s key %s rate %s burst %d max_keys %d ipv4_prefix %d ipv6_prefix %d", guardName,
-		strings.Join(z.Key, " "), z.Rate, z.Burst, orDefault(z.MaxKeys, defaultMaxKeys),
+// definition is what a zone of this name has to be everywhere, however it is
+// written: l and the key are compiled from it.
+func (z *Zone) definition(l limit) string {
+	key := make([]string, len(z.Key))
+	for i, part := range z.Key {
+		if name, ok := strings.CutPrefix(part, wordHeader+" "); ok {
+			part = wordHeader + " " + http.CanonicalHeaderKey(name)
+		}
+		key[i] = part
+	}
+	return fmt.Sprintf("key %s, a request every %s, burst %d, max_keys %d, ipv4_prefix %d, ipv6_prefix %d",
+		strings.Join(key, " "), time.Duration(l.interval), l.window/l.interval, orDefault(z.MaxKeys, defaultMaxKeys),
 		orDefault(z.IPv4Prefix, defaultIPv4Prefix), orDefault(z.IPv6Prefix, defaultIPv6Prefix))
 }
 

@@ -33,7 +33,6 @@ type inspection struct {
 	obstacle *decision.Reason // why a body cannot be read, if there is one
 	kind     scrub.Kind
 	codings  int // layers of gzip
-	cause    error
 
 	stream  *scrub.Stream
 	decoder *decoder
