@@ -2,7 +2,6 @@ package redact
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/caddyserver/caddy/v2"
@@ -56,10 +55,7 @@ type Encoder struct {
 	// Detectors beside card, jwt and cloud_keys: email. Default: none.
 	Detect []string `json:"detect,omitempty"`
 
-	zapcore.Encoder `json:"-"`
-
-	cleaner  *logtext.Cleaner
-	withheld []byte // stands for an entry that could not be cleaned
+	cleaning `json:"-"`
 }
 
 // CaddyModule returns the Caddy module information.
@@ -71,11 +67,12 @@ func (Encoder) CaddyModule() caddy.ModuleInfo {
 }
 
 // Provision loads the wrapped encoder and compiles the names.
-func (e *Encoder) Provision(ctx caddy.Context) (err error) {
-	e.cleaner, err = logtext.New(logtext.Config{Headers: e.Headers, Query: e.Query, Keys: e.Keys, Detectors: e.Detect})
+func (e *Encoder) Provision(ctx caddy.Context) error {
+	cleaner, err := logtext.New(logtext.Config{Headers: e.Headers, Query: e.Query, Keys: e.Keys, Detectors: e.Detect})
 	if err != nil {
 		return err
 	}
+	e.policy = &policy{cleaner: cleaner}
 	if e.WrappedRaw == nil {
 		wrapped := new(logging.JSONEncoder)
 		if err := wrapped.Provision(ctx); err != nil {
@@ -121,27 +118,38 @@ func (e *Encoder) prepareWithheld() error {
 	return nil
 }
 
+// cleaning is what makes the entries. It is a type of its own because zap
+// clones it for every request.
+type cleaning struct {
+	zapcore.Encoder
+	*policy
+}
+
+// policy is what all clones share.
+type policy struct {
+	cleaner  *logtext.Cleaner
+	withheld []byte // stands for an entry that could not be cleaned
+}
+
 // Clone implements zapcore.Encoder.
-func (e *Encoder) Clone() zapcore.Encoder {
-	clone := *e
-	clone.Encoder = e.Encoder.Clone()
-	return &clone
+func (c *cleaning) Clone() zapcore.Encoder {
+	return &cleaning{c.Encoder.Clone(), c.policy}
 }
 
 // EncodeEntry implements zapcore.Encoder.
-func (e *Encoder) EncodeEntry(entry zapcore.Entry, fields []zapcore.Field) (out *buffer.Buffer, err error) {
+func (c *cleaning) EncodeEntry(entry zapcore.Entry, fields []zapcore.Field) (out *buffer.Buffer, err error) {
 	defer func() {
 		if recover() != nil {
-			out, err = e.withhold()
+			out, err = c.withhold(), nil
 		}
 	}()
-	raw, err := e.Encoder.EncodeEntry(entry, fields)
+	raw, err := c.Encoder.EncodeEntry(entry, fields)
 	if err != nil {
 		// zap would print the error, and with it what it quotes of the entry.
-		return e.withhold()
+		return c.withhold(), nil
 	}
 	clean := buffers.Get()
-	if !e.cleaner.Clean(clean, raw.Bytes()) {
+	if !c.cleaner.Clean(clean, raw.Bytes()) {
 		clean.Free()
 		return raw, nil
 	}
@@ -149,13 +157,10 @@ func (e *Encoder) EncodeEntry(entry zapcore.Entry, fields []zapcore.Field) (out 
 	return clean, nil
 }
 
-func (e *Encoder) withhold() (*buffer.Buffer, error) {
-	if len(e.withheld) == 0 {
-		return nil, errors.New("log entry withheld: it could not be redacted")
-	}
+func (p *policy) withhold() *buffer.Buffer {
 	out := buffers.Get()
-	out.AppendBytes(e.withheld)
-	return out, nil
+	out.AppendBytes(p.withheld)
+	return out
 }
 
 var buffers = buffer.NewPool()

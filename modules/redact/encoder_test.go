@@ -385,7 +385,7 @@ func (b brokenEncoder) Clone() zapcore.Encoder { return b }
 func TestAnEntryThatCannotBeCleanedIsWithheld(t *testing.T) {
 	plain := zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig())
 	withoutCleaner := provisioned(t, plain)
-	withoutCleaner.cleaner = nil
+	withoutCleaner.policy.cleaner = nil
 	for name, e := range map[string]*Encoder{
 		"the cleaner panics":         withoutCleaner,
 		"the wrapped encoder panics": provisioned(t, brokenEncoder{Encoder: plain}),

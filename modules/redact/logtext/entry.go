@@ -1,6 +1,7 @@
 package logtext
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/bits"
 )
@@ -54,9 +55,10 @@ func (s *scan) rest(from, to int) {
 // its own, because the depth of an entry is up to whoever wrote it.
 func (s *scan) walk(i int) (end int, ok bool) {
 	b := s.entry
-	s.stack = s.stack[:0]
-	secret := kind(0) // of the member's name in front of the value
-	masked := false   // all scalars here are
+	stack := s.stack[:0]
+	defer func() { s.stack = stack }() // keep what it grew to
+	secret := kind(0)                  // of the member's name in front of the value
+	masked := false                    // all scalars here are
 	for {
 		i = skipSpace(b, i)
 		if i == len(b) {
@@ -73,7 +75,7 @@ func (s *scan) walk(i int) (end int, ok bool) {
 				frame |= frameObject
 			}
 			closing := b[i] + 2
-			s.stack = append(s.stack, frame)
+			stack = append(stack, frame)
 			i = skipSpace(b, i+1)
 			if i < len(b) && b[i] == closing {
 				break // to the end of an empty one, below
@@ -107,14 +109,14 @@ func (s *scan) walk(i int) (end int, ok bool) {
 		// Behind a value: go on with the next one of its container, or close
 		// as many containers as end here.
 		for {
-			if len(s.stack) == 0 {
+			if len(stack) == 0 {
 				return i, true
 			}
 			i = skipSpace(b, i)
 			if i == len(b) {
 				return 0, false
 			}
-			top := s.stack[len(s.stack)-1]
+			top := stack[len(stack)-1]
 			if b[i] == ',' {
 				secret = 0
 				if i++; top&frameObject != 0 {
@@ -127,8 +129,8 @@ func (s *scan) walk(i int) (end int, ok bool) {
 			if b[i] != ']' && b[i] != '}' || (b[i] == '}') != (top&frameObject != 0) {
 				return 0, false
 			}
-			s.stack = s.stack[:len(s.stack)-1]
-			masked = len(s.stack) > 0 && s.stack[len(s.stack)-1]&frameSecret != 0
+			stack = stack[:len(stack)-1]
+			masked = len(stack) > 0 && stack[len(stack)-1]&frameSecret != 0
 			i++
 		}
 	}
@@ -233,8 +235,8 @@ func (s *scan) detects(b []byte) bool {
 
 // isCard reports whether a JSON number is a card's.
 func (s *scan) isCard(number []byte) bool {
-	if len(number) < minCard {
-		return false
+	if len(number) < minCard || bytes.IndexByte(number[:minCard-1], '.') >= 0 && bytes.IndexAny(number, "eE") < 0 {
+		return false // 1762164000.123456 is a time
 	}
 	_, ok := s.detectors.Number(number)
 	return ok
