@@ -21,6 +21,7 @@ var suiteModules = []string{
 	"http.handlers.access_rules",
 	"http.handlers.allowlist",
 	"http.handlers.auth",
+	"http.handlers.auth_error_route",
 	"http.handlers.cors",
 	"http.handlers.health",
 	"http.handlers.problem",
