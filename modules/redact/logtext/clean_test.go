@@ -322,14 +322,14 @@ func TestHeaderNames(t *testing.T) {
 
 func TestNamesOfTheConfiguration(t *testing.T) {
 	c := newCleaner(t, Config{
-		Headers: []string{"X-Customer"}, Query: []string{"state", "k"}, Keys: []string{"iban", "p1", "page_token", "пароль"}, Detectors: []string{"email"},
+		Headers: []string{"X-Customer"}, Query: []string{"state", "k"}, Keys: []string{"iban", "p1", "page_token", "пароль", "ⱥx"}, Detectors: []string{"email"},
 	})
 	runTexts(t, c, []textCase{
 		{"an added header", "x-customer: S T\nb", "x-customer: REDACTED\nb"},
 		{"an added parameter", "/?STATE=S&k=S&pk=T", "/?STATE=REDACTED&k=REDACTED&pk=T"},
 		{"an added parameter is no member", `{"state":"open"}`, `{"state":"open"}`},
 		{"an added key", `{"I-B_A_N":"S","p1":"S","p":"T","p2":"T"}`, `{"I-B_A_N":"REDACTED","p1":"REDACTED","p":"T","p2":"T"}`},
-		{"an added key in any script", `{"Пароль":"S","ПАР_ОЛЬ":"S"}`, `{"Пароль":"REDACTED","ПАР_ОЛЬ":"REDACTED"}`},
+		{"an added key in any script", `{"Пароль":"S","ПАР_ОЛЬ":"S","ȺX":"S"}`, `{"Пароль":"REDACTED","ПАР_ОЛЬ":"REDACTED","ȺX":"REDACTED"}`},
 		{"a key that is not secret by default", `{"page_token":"S"}`, `{"page_token":"REDACTED"}`},
 		{"an added detector", `from bob@example.com to`, `from REDACTED to`},
 	})

@@ -265,9 +265,10 @@ func (s *scan) skim(i int) (end int, found skim) {
 			}
 			i += bits.TrailingZeros64(m) >> 3
 		}
-		switch skimClass[b[i]] {
-		case skimQuote:
+		if b[i] == '"' {
 			return i, found
+		}
+		switch skimClass[b[i]] {
 		case skimBackslash:
 			// An escaped quote is a quote for all that follows here. Whatever
 			// else is escaped has to be read.
@@ -308,8 +309,7 @@ func special(x uint64) uint64 {
 }
 
 const (
-	skimQuote = iota + 1
-	skimBackslash
+	skimBackslash = iota + 1
 	skimControl
 	skimSuspect
 	skimPair
@@ -321,7 +321,7 @@ var skimClass = func() (t [256]uint8) {
 		t[c] = skimControl
 	}
 	for class, chars := range map[uint8]string{
-		skimQuote: `"`, skimBackslash: `\`, skimSuspect: "%@", skimPair: "=:", skimSpace: " +",
+		skimBackslash: `\`, skimSuspect: "%@", skimPair: "=:", skimSpace: " +",
 	} {
 		for _, c := range []byte(chars) {
 			t[c] = class

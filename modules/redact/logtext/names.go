@@ -34,10 +34,10 @@ type nameSet struct {
 	prose, nouns, schemes, challenge map[string]bool // the lists of these names
 
 	// Two filters that are a cheap "no" for nearly all names of an access log:
-	// the last two letters of all names, the second as a bit, and hashes of
-	// their last letters, up to six.
-	lastTwo [32]uint32
-	last    [1 << (filterBits - 6)]uint64
+	// the last three characters of all names as fold maps them, the third from
+	// the end as a bit, and hashes of their last letters, up to six.
+	ends [1 << 10]uint32
+	last [1 << (filterBits - 6)]uint64
 }
 
 const (
@@ -55,6 +55,9 @@ func newNameSet(headers, query, keys []string) (*nameSet, error) {
 	n := &nameSet{
 		exact: make(map[string]kind),
 		prose: setOf(proseWords), nouns: setOf(nouns), schemes: setOf(schemes), challenge: setOf(challengeWords),
+	}
+	for class := foldDigit << 5; class < len(n.ends); class++ {
+		n.ends[class] = ^uint32(0) // mayEnd looks closer
 	}
 	n.addEndings(secretEndings, asParameter|asMember)
 	n.addEndings(queryEndings, asParameter)
@@ -148,11 +151,18 @@ func (n *nameSet) expect(key string) {
 	}
 	h := hashLetters(letters)
 	n.last[h>>6] |= 1 << (h & 63)
-	n.lastTwo[fold[key[len(key)-1]]] |= 1 << foldDash
-	if len(key) == 1 {
-		n.lastTwo[fold[key[0]]] = ^uint32(0)
-	} else {
-		n.lastTwo[fold[key[len(key)-1]]] |= 1 << fold[key[len(key)-2]]
+	c := func(back int) uint32 { return uint32(fold[key[len(key)-back]]) }
+	last := c(1) << 5
+	n.ends[last|foldDash] = ^uint32(0)
+	switch len(key) {
+	case 1:
+		for second := range uint32(32) {
+			n.ends[last|second] = ^uint32(0)
+		}
+	case 2:
+		n.ends[last|c(2)] = ^uint32(0)
+	default:
+		n.ends[last|c(2)] |= 1<<c(3) | 1<<foldDash
 	}
 }
 
@@ -161,15 +171,14 @@ func hashLetters(letters uint32) uint32 { return letters * 0x9e3779b1 >> (32 - f
 // mayEnd reports whether a secret name may end in front of b[i]. False is
 // certain.
 func (n *nameSet) mayEnd(b []byte, i int) bool {
-	if i < 2 {
+	if i < 3 {
 		return i > 0
 	}
-	last := foldLast[b[i-1]]
-	if last == 0 || last >= foldDigit {
-		return last != 0 && !isNumber(b, i)
-	}
-	if n.lastTwo[last]>>fold[b[i-2]]&1 == 0 {
+	if n.ends[uint32(foldLast[b[i-1]])<<5|uint32(fold[b[i-2]])]>>fold[b[i-3]]&1 == 0 {
 		return false
+	}
+	if foldLast[b[i-1]] >= foldDigit {
+		return !isNumber(b, i)
 	}
 	letters := uint32(0)
 	for j, back := i-1, 0; j >= 0 && back < filterLetters && i-j <= 16; j-- {
@@ -179,6 +188,9 @@ func (n *nameSet) mayEnd(b []byte, i int) bool {
 		}
 		if c == foldDash {
 			continue
+		}
+		if b[j] >= utf8.RuneSelf {
+			return true // in the other case, it may have another length
 		}
 		letters = letters<<5 | uint32(c)
 		h := hashLetters(letters)
