@@ -235,7 +235,7 @@ func (s *scan) detects(b []byte) bool {
 
 // isCard reports whether a JSON number is a card's.
 func (s *scan) isCard(number []byte) bool {
-	if len(number) < minCard || bytes.IndexByte(number[:minCard-1], '.') >= 0 && bytes.IndexAny(number, "eE") < 0 {
+	if len(number) < minCard || bytes.IndexByte(number[:minCard-1], '.') >= 0 && !bytes.ContainsAny(number, "eE") {
 		return false // 1762164000.123456 is a time
 	}
 	_, ok := s.detectors.Number(number)
