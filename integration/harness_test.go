@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -235,14 +236,24 @@ func waitFor(t *testing.T, what string, holds func() bool) {
 	}
 }
 
+// lastPort is the last one that freeAddr gave away. It counts below the range
+// from which the kernel takes ports for outgoing connections, of which these tests
+// make many: one of them could otherwise take a port before its server does.
+var lastPort atomic.Int32
+
+func init() { lastPort.Store(20000) }
+
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for {
+		addr := fmt.Sprintf("127.0.0.1:%d", lastPort.Add(1))
+		ln, err := net.Listen("tcp", addr)
+		if err != nil {
+			continue
+		}
+		ln.Close()
+		return addr
 	}
-	defer ln.Close()
-	return ln.Addr().String()
 }
 
 func port(addr string) string {

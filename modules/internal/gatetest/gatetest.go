@@ -80,7 +80,14 @@ func Run(t *testing.T, caddyfile string) *Gate {
 		}
 		g.backend.Close()
 	})
-	if err := g.Reload(t, caddyfile); err != nil {
+	err := g.Reload(t, caddyfile)
+	for try := 0; try < 5 && err != nil && strings.Contains(err.Error(), "address already in use"); try++ {
+		// An outgoing connection took the port meanwhile.
+		g.addr = freeAddr(t)
+		g.URL = "http://" + g.addr
+		err = g.Reload(t, caddyfile)
+	}
+	if err != nil {
 		t.Fatalf("starting: %v", err)
 	}
 	return g
