@@ -17,5 +17,5 @@ fi
 if [ ! -s "$dir/keys.json" ] || [ ! -s "$dir/key" ]; then
 	rm -f "$dir/keys.json"
 	"$caddy" sallyport key create --file "$dir/keys.json" --pepper-file "$dir/pepper" \
-		--owner acme --scope orders:read --expires 30d >"$dir/key"
+		--owner acme --scope orders:read --expires 30d >"$dir/key" 2>"$dir/key.log" || { cat "$dir/key.log" >&2; exit 1; }
 fi
