@@ -57,7 +57,7 @@
 // gzip is decoded, in up to two layers; other content codings are not passed on,
 // and the backend is asked for none. Character sets have to be supersets of
 // ASCII. A response in full goes out with a Content-Length if it is small (16
-// KiB), and in chunks otherwise. One stream takes less than 64 KiB, besides the
+// KiB), and in chunks otherwise. A response takes less than 64 KiB, besides the
 // 40 KiB of a gzip decoder.
 //
 // What is not inspected: the headers of responses, members of JSON inside a string

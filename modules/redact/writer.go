@@ -79,7 +79,7 @@ func (w *writer) serve(next caddyhttp.Handler) error {
 	case w.sent:
 		// An error route would add its body to what is there, and the client
 		// would take both for complete.
-		w.h.Logger().Error("response aborted", zap.Error(err))
+		w.h.Logger().Warn("response aborted", zap.Error(err))
 		panic(http.ErrAbortHandler)
 	case w.status != 0:
 		w.restore()

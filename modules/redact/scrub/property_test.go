@@ -320,7 +320,7 @@ func TestAStreamStaysSmall(t *testing.T) {
 				t.Fatalf("%s: %v", name, err)
 			}
 			rest = rest[n:]
-			if size := cap(s.held) + cap(s.out) + cap(s.dec) + cap(s.tail); size > 60<<10 {
+			if size := cap(s.held) + cap(s.out) + cap(s.dec) + cap(s.tail); size > 46<<10 {
 				t.Errorf("%s: a stream of %d bytes", name, size)
 				break
 			}

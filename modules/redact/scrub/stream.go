@@ -42,10 +42,10 @@ const (
 	maxAtom = 16 << 10
 
 	// window is the room for what is undecided, and for what is read behind it.
-	window = 40 << 10
+	window = 32 << 10
 
 	// gather is from where on spans are written on their own.
-	gather = 4 << 10
+	gather = 2 << 10
 
 	// piece bounds the decoded part of a string that is searched at a time.
 	piece = 4 << 10
@@ -72,7 +72,7 @@ const (
 // writer or of the stream itself is final: nothing comes out any more, and what
 // came out ends in front of what could not be inspected.
 //
-// A Stream takes less than 64 KiB, whatever the body. It is not safe for
+// A Stream takes less than 48 KiB, whatever the body. It is not safe for
 // concurrent use.
 type Stream struct {
 	policy *Policy
