@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"go.uber.org/goleak"
 )
 
 // decodeParts decodes a body that comes in parts.
@@ -98,12 +100,14 @@ func TestDecoderRefuses(t *testing.T) {
 }
 
 func TestADecoderThatIsLeftEarlyEnds(t *testing.T) {
+	before := goleak.IgnoreCurrent()
 	d := newDecoder(2, io.Discard)
 	if err := d.write([]byte(compress(t, "x")[:5])); err != nil {
 		t.Fatal(err)
 	}
 	d.release()
 	newDecoder(1, io.Discard).release()
+	goleak.VerifyNone(t, before)
 }
 
 func TestAFailedWriterStopsTheDecoder(t *testing.T) {

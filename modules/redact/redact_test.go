@@ -823,6 +823,32 @@ func TestDryRunLetsProtocolsPass(t *testing.T) {
 	}
 }
 
+// A configuration in JSON is checked as one in a Caddyfile is, all at once.
+func TestJSONIsChecked(t *testing.T) {
+	h := &Handler{OnError: "ignore", Response: []Rule{
+		{Action: "hash", Keys: []string{"a"}},
+		{Action: "drop", Detect: []string{"card"}},
+		{Action: "drop", Keys: []string{"b"}, KeepLast: 4, Text: "x"},
+		{Action: "mask", Keys: []string{"c"}, KeepLast: 33},
+		{Action: "mask", Keys: []string{"C"}},
+		{Action: "mask"},
+		{Action: "replace", Detect: []string{"iban"}, Text: "\xff"},
+	}}
+	err := h.check()
+	if err == nil {
+		t.Fatal("it is not refused")
+	}
+	for _, want := range []string{`on_error "ignore"`, `unknown action "hash"`, "drop takes the names of members", "drop keeps nothing",
+		"drop takes no text", "keep_last 33", "mask keys C contradicts mask keys c", "mask selects nothing", `"iban"`, "not valid UTF-8"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("the error lacks %s:\n%v", want, err)
+		}
+	}
+	if err := (&Handler{}).check(); err == nil {
+		t.Error("no rules are not refused")
+	}
+}
+
 func TestAdapt(t *testing.T) { gatetest.Adapt(t, "testdata/adapt/redact*.caddyfiletest") }
 
 var zeroTime time.Time
