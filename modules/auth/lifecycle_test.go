@@ -135,6 +135,24 @@ func TestKeySetIsFetchedInTheBackground(t *testing.T) {
 	}
 }
 
+func TestKeySetIsFetchedBeforeTheFirstRequest(t *testing.T) {
+	noLeaks(t)
+	dir, _, _ := files(t)
+	i := newIssuer(t)
+	fetched := make(chan struct{}, 1)
+	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, jwksA)
+		fetched <- struct{}{}
+	})
+	i.answer.Store(&answer)
+	gatetest.Run(t, site(dir, blockJWKS(i)))
+	select {
+	case <-fetched:
+	case <-time.After(30 * time.Second):
+		t.Error("nobody asked, so nobody fetched")
+	}
+}
+
 // J1 through the handler: no request causes a fetch.
 func TestFloodOfRandomKeyIDs(t *testing.T) {
 	noLeaks(t)

@@ -67,16 +67,14 @@ func placeholder(p *principal.Principal, name string) (any, bool) {
 	return text(jwt.Claim(p.Claims, path)), true
 }
 
-// text is a claim's value: strings and numbers as they are, nothing for null and
-// for what is not there, JSON for the rest.
+// text is a claim's value: strings as they are, nothing for null and for what is
+// not there, JSON for the rest, in which numbers stay as the issuer wrote them.
 func text(value any) string {
 	switch v := value.(type) {
 	case nil:
 		return ""
 	case string:
 		return v
-	case json.Number:
-		return v.String()
 	}
 	encoded, err := json.Marshal(value)
 	if err != nil {
