@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -504,14 +505,16 @@ func TestResponsesWithoutABody(t *testing.T) {
 
 func TestTrailersAreDropped(t *testing.T) {
 	g := run(t, rules)
-	for _, size := range []int{1, 2000, 30_000} {
+	for _, size := range []int{0, 1, 2000, 30_000} {
 		for _, announced := range []bool{true, false} {
 			g.Backend(func(w http.ResponseWriter, _ *http.Request) {
 				if announced {
 					w.Header().Set("Trailer", "X-Secret")
 				}
 				w.Header().Set("Content-Type", "application/json")
-				_, _ = io.WriteString(w, `["`+strings.Repeat("x", size)+`"]`)
+				if size > 0 {
+					_, _ = io.WriteString(w, `["`+strings.Repeat("x", size)+`"]`)
+				}
 				if announced {
 					w.Header().Set("X-Secret", "hunter2")
 				} else {
@@ -573,13 +576,73 @@ func TestStreamsArriveAtSafePoints(t *testing.T) {
 	}
 }
 
-func get(t *testing.T, url string) *http.Response {
+// The header of an event stream goes out in front of the first event, and says
+// what will be true of the events.
+func TestACompressedEventStreamArrivesDecoded(t *testing.T) {
+	g := run(t, rules)
+	next := make(chan string)
+	g.Backend(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.Header().Set("Content-Encoding", "gzip")
+		w.(http.Flusher).Flush()
+		z := gzip.NewWriter(w)
+		for part := range next {
+			_, _ = io.WriteString(z, part)
+			_ = z.Flush()
+			w.(http.Flusher).Flush()
+		}
+		_ = z.Close()
+	})
+	resp := get(t, g.URL, "Accept-Encoding", "gzip")
+	defer resp.Body.Close()
+	if e := resp.Header.Get("Content-Encoding"); e != "" {
+		t.Errorf("Content-Encoding %q", e)
+	}
+	for range 2 {
+		next <- "data: {\"password\":1}\n\n"
+		got := make([]byte, len("data: {}\n\n"))
+		if _, err := io.ReadFull(resp.Body, got); err != nil || string(got) != "data: {}\n\n" {
+			t.Fatalf("%q, %v", got, err)
+		}
+	}
+	close(next)
+	if rest, err := io.ReadAll(resp.Body); err != nil || len(rest) > 0 {
+		t.Errorf("at the end %q, %v", rest, err)
+	}
+}
+
+// Whatever asks for it: no status and no connection goes past the writer.
+func TestTheWriterHandsNothingOver(t *testing.T) {
+	for name, try := range map[string]func(w *writer){
+		"by its status": func(w *writer) { w.WriteHeader(http.StatusSwitchingProtocols) },
+		"by hijacking":  func(w *writer) { _, _, _ = http.NewResponseController(w).Hijack() },
+	} {
+		rec := httptest.NewRecorder()
+		w := newWriter(&Handler{}, rec, httptest.NewRequest("GET", "/", nil))
+		try(w)
+		if w.reason != reasonUpgrade || rec.Code != 200 || rec.Flushed {
+			t.Errorf("%s: %v, %d", name, w.reason, rec.Code)
+		}
+	}
+	if _, ok := any(&writer{}).(interface{ Unwrap() http.ResponseWriter }); ok {
+		t.Error("the writer shows what it wraps")
+	}
+	if _, ok := any(&writer{}).(io.ReaderFrom); ok {
+		t.Error("the writer is read into past Write")
+	}
+}
+
+func get(t *testing.T, url string, header ...string) *http.Response {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), "GET", url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.Close = true
 	r.Header.Set(client, from)
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
 	resp, err := http.DefaultTransport.RoundTrip(r)
 	if err != nil {
 		t.Fatal(err)
