@@ -8,9 +8,11 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/sallyport-gateway/sallyport/modules/internal/canonical"
 	"github.com/sallyport-gateway/sallyport/modules/internal/guard"
+	"github.com/sallyport-gateway/sallyport/modules/internal/metric"
 	"github.com/sallyport-gateway/sallyport/modules/internal/suite"
 )
 
@@ -23,11 +25,21 @@ func init() {
 // limit is for idle connections.
 const drainLimit = 5 * time.Second
 
+// What an exit takes unless the global options shutdown_delay and grace_period
+// say otherwise: together less than the 30 s after which Kubernetes and ECS end a
+// process. The delay is for the balancer to notice that the gateway is not ready,
+// so there is none without the health directive.
+const (
+	shutdownDelay = 10 * time.Second
+	gracePeriod   = 15 * time.Second
+)
+
 // App is what the suite's modules in one configuration share.
 type App struct {
 	// Canonical says how requests with two readings are treated.
 	Canonical Canonical `json:"canonical,omitzero"`
 
+	ctx       caddy.Context
 	suite     *suite.Config
 	admin     bool          // this configuration has an admin endpoint
 	adminKept bool          // the admin endpoint is still the one of the configuration in force
@@ -61,6 +73,10 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.suite = &suite.Config{CanonicalDryRun: a.Canonical.Mode == guard.ModeDryRun}
 	for _, word := range a.Canonical.Allow {
 		*form(&a.suite.Canonical, word) = true
+	}
+	a.ctx = ctx
+	if err := metric.Register(ctx, suite.Collectors...); err != nil {
+		return err
 	}
 	events, err := ctx.App("events")
 	if err != nil {
@@ -96,6 +112,7 @@ func (a *App) started() {
 	inForce.logger.Store(caddy.Log())
 	inForce.admin.Store(a.admin)
 	a.served = make(chan struct{})
+	a.suite.InForce()
 	go watchLogger(a.served)
 }
 
@@ -103,9 +120,30 @@ func (a *App) started() {
 // already.
 func (a *App) leave() {
 	close(a.served)
-	if !caddy.Exiting() {
-		a.suite.Drain(drainLimit)
+	if caddy.Exiting() {
+		a.exit()
+		return
 	}
+	a.suite.Drain(drainLimit)
+}
+
+// exit begins the drain of a process that ends. Caddy does the rest when it stops
+// the http app, after this: it waits for the shutdown delay, then finishes what
+// is under way within the grace period. Both get a default, because a balancer
+// loses requests without the one and the process may never end without the other.
+func (a *App) exit() {
+	var delay, grace time.Duration
+	if app, err := a.ctx.AppIfConfigured("http"); err == nil {
+		server := app.(*caddyhttp.App)
+		if server.ShutdownDelay == 0 && a.suite.IsProbed() {
+			server.ShutdownDelay = caddy.Duration(shutdownDelay)
+		}
+		if server.GracePeriod == 0 {
+			server.GracePeriod = caddy.Duration(gracePeriod)
+		}
+		delay, grace = time.Duration(server.ShutdownDelay), time.Duration(server.GracePeriod)
+	}
+	a.suite.Exit(a.ctx.Logger(), delay, grace)
 }
 
 // check refuses options that the app does not have.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport-gateway/sallyport/caddyfile/order"
 	"github.com/sallyport-gateway/sallyport/caddyfile/read"
+	"github.com/sallyport-gateway/sallyport/modules/internal/edge"
 	"github.com/sallyport-gateway/sallyport/modules/internal/suite"
 )
 
@@ -21,7 +22,7 @@ func init() {
 	order.Register("health", func() order.Directive { return new(Handler) })
 }
 
-// Handler answers /livez and /readyz.
+// Handler answers /livez, /readyz and /startupz.
 type Handler struct {
 	suite  *suite.Config
 	logger *zap.Logger
@@ -42,7 +43,11 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
 	var err error
-	h.suite, err = suite.Of(ctx)
+	if h.suite, err = suite.Of(ctx); err != nil {
+		return err
+	}
+	h.suite.Probed()
+	_, err = edge.Of(ctx)
 	return err
 }
 
@@ -51,6 +56,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	switch r.URL.Path {
 	case "/livez":
 		return answer(w, r, http.StatusOK, "live\n")
+	case "/startupz":
+		if h.suite.StartedUp() {
+			return answer(w, r, http.StatusOK, "started\n")
+		}
+		return answer(w, r, http.StatusServiceUnavailable, "not started\n")
 	case "/readyz":
 		if h.ready() {
 			return answer(w, r, http.StatusOK, "ready\n")

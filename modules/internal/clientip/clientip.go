@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/sallyport-gateway/sallyport/modules/internal/edge"
 )
 
 // ErrUnknown says that the peer is a trusted balancer and that its header does
@@ -21,11 +23,19 @@ var ErrUnknown = errors.New("the balancer's header does not establish a client")
 // FromRequest returns the client's address, unmapped and without zone. The peer
 // itself is the client unless it is a trusted proxy.
 //
-// Caddy skips entries of X-Forwarded-For that it cannot parse and goes on to the
+// Behind a balancer of the suite, the client is who its edge says. Behind
+// another trusted proxy it is whom Caddy derived, unless Caddy had to guess: it
+// skips entries of X-Forwarded-For that it cannot parse and goes on to the
 // left, where the caller wrote, and takes the balancer's own address when
 // nothing is left. Both are errors here. So is a server that trusts proxies
 // without trusted_proxies_strict, which takes the leftmost entry.
-func FromRequest(r *http.Request) (netip.Addr, error) {
+func FromRequest(r *http.Request, e *edge.Server) (netip.Addr, error) {
+	if e.Balancer() != nil {
+		if seen := edge.From(r); seen != nil && seen.Client.IsValid() {
+			return seen.Client, nil
+		}
+		return netip.Addr{}, ErrUnknown
+	}
 	ctx := r.Context()
 	derived, _ := caddyhttp.GetVar(ctx, caddyhttp.ClientIPVarKey).(string)
 	addr, err := netip.ParseAddr(derived)

@@ -7,6 +7,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/sallyport-gateway/sallyport/modules/internal/edge"
 )
 
 // derived is a request as Caddy hands it to handlers, behind a trusted proxy or
@@ -52,7 +54,7 @@ func TestOnlyEstablishedClients(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := FromRequest(tt.r)
+			got, err := FromRequest(tt.r, new(edge.Server))
 			if (err != nil) != (tt.client == "") || err == nil && got.String() != tt.client {
 				t.Errorf("got %v, %v; want %q", got, err, tt.client)
 			}
@@ -69,7 +71,7 @@ func BenchmarkFromRequest(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				_, _ = FromRequest(r)
+				_, _ = FromRequest(r, new(edge.Server))
 			}
 		})
 	}

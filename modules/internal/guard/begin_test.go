@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/sallyport-gateway/sallyport/modules/internal/edge"
 	"github.com/sallyport-gateway/sallyport/modules/internal/suite"
 )
 
@@ -17,7 +18,7 @@ import (
 // QUIC client is what it claims to be.
 func TestEarlyDataIsNotJudged(t *testing.T) {
 	g := &Guard{name: "test", suite: new(suite.Config), logger: zap.NewNop()}
-	g.front = &front{suite: g.suite, logger: g.logger}
+	g.front = &front{edge: new(edge.Server), suite: g.suite, logger: g.logger}
 	for complete, status := range map[bool]int{true: 0, false: 425} {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.TLS = &tls.ConnectionState{HandshakeComplete: complete}

@@ -29,6 +29,7 @@ var decisions = prometheus.NewCounterVec(prometheus.CounterOpts{
 var (
 	reasonEarlyData      = decision.NewReason("client.early_data", http.StatusTooEarly, "The connection is not established yet.")
 	reasonAddressUnknown = decision.NewReason("client.address_unknown", http.StatusBadRequest, "The address of the client is not established.")
+	reasonCrowded        = decision.NewReason("client.too_many_connections", http.StatusTooManyRequests, "The client has too many connections in use.")
 )
 
 type refusal struct {
@@ -51,7 +52,6 @@ func refuse(r *http.Request, f refusal) error {
 		extra.Add(zap.String("guard", f.guard))
 		extra.Add(zap.String("verdict", verdict))
 		extra.Add(zap.String("reason", f.reason.Code))
-		extra.Add(zap.String("request_id", decision.RequestID(r)))
 	}
 	if c := f.logger.Check(zap.DebugLevel, "refused"); c != nil {
 		c.Write(zap.String("guard", f.guard), zap.String("verdict", verdict), zap.String("reason", f.reason.Code),

@@ -13,6 +13,7 @@ import (
 	"github.com/sallyport-gateway/sallyport/modules/internal/canonical"
 	"github.com/sallyport-gateway/sallyport/modules/internal/clientip"
 	"github.com/sallyport-gateway/sallyport/modules/internal/decision"
+	"github.com/sallyport-gateway/sallyport/modules/internal/edge"
 	"github.com/sallyport-gateway/sallyport/modules/internal/principal"
 	"github.com/sallyport-gateway/sallyport/modules/internal/suite"
 )
@@ -53,6 +54,7 @@ func From(r *http.Request) *Request {
 // missed never runs.
 type front struct {
 	suite         *suite.Config
+	edge          *edge.Server
 	site          string
 	clientHeaders []string // where the client's address is read from
 	logger        *zap.Logger
@@ -60,7 +62,8 @@ type front struct {
 
 // frontOf returns the front of server in this configuration and puts it in place
 // the first time.
-func frontOf(server *caddyhttp.Server, config *suite.Config, logger *zap.Logger) (*front, error) {
+func frontOf(around *edge.Server, config *suite.Config, logger *zap.Logger) (*front, error) {
+	server := around.Caddy()
 	if err := clientip.CheckServer(server); err != nil {
 		return nil, err
 	}
@@ -68,9 +71,8 @@ func frontOf(server *caddyhttp.Server, config *suite.Config, logger *zap.Logger)
 		if currentRoute(server) == nil {
 			return errNoFront
 		}
-		f := &front{suite: config, site: nameOf(server), clientHeaders: server.ClientIPHeaders, logger: logger}
+		f := &front{suite: config, edge: around, site: around.Name(), clientHeaders: server.ClientIPHeaders, logger: logger}
 		f.precede(server)
-		server.RegisterConnState(config.TrackConnection)
 		return f
 	})
 	if err, ok := made.(error); ok {
@@ -127,15 +129,37 @@ func (f *front) check(r *http.Request) (*Request, error) {
 		req.Request = canonical.Lenient(sent)
 	}
 	req.ambiguous = refused != nil || req.Path != sent.URL.Path
-	req.Client, req.clientErr = clientip.FromRequest(r)
+	req.Client, req.clientErr = clientip.FromRequest(r, f.edge)
 	canonical.Clean(r, f.clientHeaders)
 	caddyhttp.SetVar(r.Context(), requestVar, req)
+	f.correlate(r)
+	if seen := edge.From(r); seen != nil && seen.Crowded {
+		return req, refuse(r, refusal{site: f.site, guard: "connections", reason: reasonCrowded, logger: f.logger})
+	}
 	if refused == nil {
 		return req, nil
 	}
 	err := refuse(r, refusal{site: f.site, guard: "canonical", dryRun: f.suite.CanonicalDryRun,
 		reason: canonicalReasons[refused], logger: f.logger})
 	return req, err
+}
+
+// correlate gives r the one identifier under which the access log, problem
+// documents and the backend know it. A caller's own is replaced: two requests
+// could have the same.
+func (f *front) correlate(r *http.Request) {
+	id := decision.RequestID(r)
+	if id != "" {
+		r.Header["X-Request-Id"] = []string{id}
+	}
+	extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields)
+	if !ok {
+		return
+	}
+	extra.Add(zap.String("request_id", id))
+	if seen := edge.From(r); seen != nil && seen.Trace != "" {
+		extra.Add(zap.String("balancer_trace", seen.Trace))
+	}
 }
 
 // original is the request as the client sent it, also behind a rewrite.

@@ -4,7 +4,6 @@
 package guard
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/sallyport-gateway/sallyport/caddyfile/read"
 	"github.com/sallyport-gateway/sallyport/modules/internal/canonical"
 	"github.com/sallyport-gateway/sallyport/modules/internal/decision"
+	"github.com/sallyport-gateway/sallyport/modules/internal/edge"
 	"github.com/sallyport-gateway/sallyport/modules/internal/metric"
 	"github.com/sallyport-gateway/sallyport/modules/internal/suite"
 )
@@ -71,13 +71,13 @@ func (g *Guard) Setup(ctx caddy.Context, name string) error {
 			return err
 		}
 	}
-	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	if !ok {
-		return errors.New("a guard works only in a server of the http app")
+	around, err := edge.Of(ctx)
+	if err != nil {
+		return err
 	}
-	g.name, g.site, g.logger = name, siteOf(server), ctx.Logger()
+	g.name, g.site, g.logger = name, siteOf(around), ctx.Logger()
 	g.allowed = decisions.WithLabelValues(g.site, name, verdictAllow, "")
-	g.front, err = frontOf(server, g.suite, g.logger)
+	g.front, err = frontOf(around, g.suite, g.logger)
 	return err
 }
 
@@ -104,9 +104,6 @@ func (g *Guard) Begin(w http.ResponseWriter, r *http.Request) (*Request, error) 
 	req, err := g.front.check(r)
 	if err != nil {
 		return nil, err
-	}
-	if g.suite.Draining() {
-		w.Header().Set("Connection", "close")
 	}
 	if r.TLS != nil && !r.TLS.HandshakeComplete {
 		if err := g.Deny(w, r, reasonEarlyData, nil); err != nil {
@@ -171,8 +168,8 @@ func (g *Guard) Suite() *suite.Config { return g.suite }
 
 // siteOf names the site whose handlers are being provisioned: the first host of
 // the route they stand in, or else the server.
-func siteOf(server *caddyhttp.Server) string {
-	if route := currentRoute(server); route != nil {
+func siteOf(around *edge.Server) string {
+	if route := currentRoute(around.Caddy()); route != nil {
 		for _, set := range route.MatcherSets {
 			for _, m := range set {
 				if hosts, ok := m.(*caddyhttp.MatchHost); ok && len(*hosts) > 0 {
@@ -181,16 +178,7 @@ func siteOf(server *caddyhttp.Server) string {
 			}
 		}
 	}
-	return nameOf(server)
-}
-
-// nameOf is the server's first address, which says more than the name that the
-// Caddyfile adapter gives it.
-func nameOf(server *caddyhttp.Server) string {
-	if len(server.Listen) > 0 {
-		return server.Listen[0]
-	}
-	return server.Name()
+	return around.Name()
 }
 
 // currentRoute is the top-level route whose handlers are being provisioned, or

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
 
 	"github.com/sallyport-gateway/sallyport/modules/internal/canonical"
 )
@@ -47,6 +48,12 @@ type Config struct {
 
 	draining    atomic.Bool
 	connections connections
+	inForce     atomic.Bool
+	wasReady    atomic.Bool
+	probed      atomic.Bool
+
+	closing, waited atomic.Bool
+	logger          *zap.Logger // of the exit
 
 	mu     sync.Mutex
 	names  map[[2]string]string
@@ -83,6 +90,22 @@ func (c *Config) Ready(name string, check func() error) {
 	c.checks[name] = check
 }
 
+// The errors of a gateway that is not ready whatever its modules say.
+var (
+	errNotInForce = errors.New("the configuration is not in force yet")
+	errDraining   = errors.New("the gateway is draining")
+)
+
+// InForce says that every app of the configuration has started.
+func (c *Config) InForce() { c.inForce.Store(true) }
+
+// Probed says that something asks for readiness, so that an exit has to give it
+// the time to notice.
+func (c *Config) Probed() { c.probed.Store(true) }
+
+// IsProbed reports whether Probed was called.
+func (c *Config) IsProbed() bool { return c.probed.Load() }
+
 // NotReady asks every condition and returns the errors of those that do not
 // hold, in the order of their names.
 func (c *Config) NotReady() []error {
@@ -90,12 +113,26 @@ func (c *Config) NotReady() []error {
 	checks := maps.Clone(c.checks)
 	c.mu.Unlock()
 	var errs []error
+	if !c.inForce.Load() {
+		errs = append(errs, errNotInForce)
+	}
+	if c.Draining() {
+		errs = append(errs, errDraining)
+	}
 	for _, name := range slices.Sorted(maps.Keys(checks)) {
 		if err := checks[name](); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", name, err))
 		}
 	}
+	if len(errs) == 0 {
+		c.wasReady.Store(true)
+	}
 	return errs
+}
+
+// StartedUp reports whether the configuration has been ready, be it only once.
+func (c *Config) StartedUp() bool {
+	return c.wasReady.Load() || len(c.NotReady()) == 0
 }
 
 // Once returns the value kept under key, made by construct the first time: what

@@ -23,6 +23,7 @@ func TestANameMeansOneThing(t *testing.T) {
 
 func TestReadinessNamesWhatIsMissing(t *testing.T) {
 	var c Config
+	c.InForce()
 	missing := errors.New("missing")
 	c.Ready("b", func() error { return missing })
 	c.Ready("a", func() error { return nil })
@@ -32,6 +33,30 @@ func TestReadinessNamesWhatIsMissing(t *testing.T) {
 	missing = nil
 	if errs := c.NotReady(); len(errs) != 0 {
 		t.Errorf("got %v", errs)
+	}
+}
+
+func TestAConfigurationStartsUpOnceAndForGood(t *testing.T) {
+	var c Config
+	if len(c.NotReady()) == 0 || c.StartedUp() {
+		t.Error("a configuration is ready before it is in force")
+	}
+	c.InForce()
+	missing := errors.New("missing")
+	c.Ready("keys", func() error { return missing })
+	if c.StartedUp() {
+		t.Error("it started up without its keys")
+	}
+	missing = nil
+	if !c.StartedUp() {
+		t.Error("it did not start up")
+	}
+	c.draining.Store(true)
+	if len(c.NotReady()) == 0 {
+		t.Error("it is ready while it drains")
+	}
+	if !c.StartedUp() {
+		t.Error("a gateway that is not ready any more did start up")
 	}
 }
 

@@ -1,0 +1,186 @@
+// Package edge stands outside of Caddy's own handler, around every server that
+// has a guard, a balancer (elb) or health: there it sees each request before
+// Caddy reads anything of it, and each response, also those that no module of
+// the suite writes. It knows who the balancer says is calling, how many requests
+// are under way, and asks clients to leave while the gateway drains.
+package edge
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/sallyport-gateway/sallyport/modules/internal/metric"
+	"github.com/sallyport-gateway/sallyport/modules/internal/suite"
+)
+
+// Request is what stands fixed about a request before Caddy reads it.
+type Request struct {
+	// Client is the established client's address, unmapped and without zone. The
+	// zero Addr says that none is established.
+	Client netip.Addr
+	// Balanced says that the peer is the trusted balancer.
+	Balanced bool
+	// Trace is the balancer's identifier of the request, "" when it has none.
+	Trace string
+	// Crowded says that the client has too many connections in use.
+	Crowded bool
+}
+
+// Balancer is what stands in front of a server and names its clients.
+type Balancer interface {
+	// Identify reads what the balancer wrote about r into req, and rewrites or
+	// removes every header of r that names an address or a trace, so that only
+	// what was established is left. It is called once for each request.
+	Identify(r *http.Request, req *Request)
+}
+
+// Server is the edge of one server in one configuration. Behind and
+// LimitConnections are for provisioning; the rest is safe for concurrent use.
+type Server struct {
+	caddy    *caddyhttp.Server
+	suite    *suite.Config
+	name     string
+	balancer Balancer
+	crowd    Crowd
+
+	enclose sync.Once
+	inner   http.Handler
+	heads   heads
+	metrics serverMetrics
+}
+
+// Of returns the edge of the server that is being provisioned, and puts it in
+// place the first time. Call it in Provision of a handler, a listener wrapper or
+// an ip source.
+func Of(ctx caddy.Context) (*Server, error) {
+	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if !ok {
+		return nil, errors.New("this module works only in a server of the http app")
+	}
+	config, err := suite.Of(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := metric.Register(ctx, collectors...); err != nil {
+		return nil, err
+	}
+	return config.Once(edgeOf{server}, func() any {
+		s := &Server{caddy: server, suite: config, name: nameOf(server)}
+		s.metrics = metricsOf(s.name)
+		s.limitSlowness()
+		s.register()
+		return s
+	}).(*Server), nil
+}
+
+// edgeOf is the key under which a configuration keeps the edge of a server.
+type edgeOf struct{ server *caddyhttp.Server }
+
+// Caddy returns the server that the edge is around.
+func (s *Server) Caddy() *caddyhttp.Server { return s.caddy }
+
+// Name returns the configured name of the server, as in the metrics: its first
+// address, which says more than what the Caddyfile adapter calls it.
+func (s *Server) Name() string { return s.name }
+
+func nameOf(server *caddyhttp.Server) string {
+	if len(server.Listen) > 0 {
+		return server.Listen[0]
+	}
+	return server.Name()
+}
+
+// Behind says that the server's clients are named by b.
+func (s *Server) Behind(b Balancer) error {
+	if s.balancer != nil {
+		return errors.New("the server has a balancer already")
+	}
+	s.balancer = b
+	return nil
+}
+
+// Balancer returns what Behind was called with, or nil.
+func (s *Server) Balancer() Balancer { return s.balancer }
+
+// LimitConnections bounds how many connections one client, or one /64 of IPv6,
+// has in use at a time; 0 is no bound. A connection is in use while a request on
+// it is under way, so this holds behind a balancer that pools its connections.
+func (s *Server) LimitConnections(limit int) { s.crowd.Limit = limit }
+
+// register puts the edge in front of the server's handler. Caddy has no hook
+// outside of its own handler that knows the response: the http.Server is reached
+// through the context of a connection, which net/http makes before it serves
+// that connection, so that no handler runs before it was replaced.
+func (s *Server) register() {
+	s.caddy.RegisterConnContext(func(ctx context.Context, conn net.Conn) context.Context {
+		s.enclose.Do(func() {
+			if server, ok := ctx.Value(http.ServerContextKey).(*http.Server); ok {
+				s.inner, server.Handler = server.Handler, s
+			}
+		})
+		return s.heads.track(ctx, conn)
+	})
+	s.caddy.RegisterConnState(s.suite.TrackConnection)
+	s.caddy.RegisterConnState(s.connectionState)
+	s.caddy.RegisterOnShutdown(s.suite.Closing)
+	s.caddy.RegisterOnStop(s.suite.WaitForRequests)
+}
+
+// ServeHTTP lets the balancer identify the client, and Caddy handle the request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.suite.RequestStarted()
+	defer s.suite.RequestEnded()
+	head(r).complete()
+	// An upgraded connection leaves HTTP anyway, and its response has a
+	// Connection header of its own.
+	if s.suite.Draining() && len(r.Header["Upgrade"]) == 0 {
+		w.Header().Set("Connection", "close")
+	}
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = &body{ReadCloser: r.Body, cut: s.metrics.slowBody}
+	}
+	if s.balancer == nil {
+		s.inner.ServeHTTP(w, r)
+		return
+	}
+	ctx := &requestContext{Context: r.Context()}
+	s.balancer.Identify(r, &ctx.request)
+	if client := ctx.request.Client; client.IsValid() {
+		if s.crowd.Enter(client) {
+			defer s.crowd.Leave(client)
+		} else {
+			ctx.request.Crowded = true
+			s.metrics.crowded.Inc()
+		}
+	}
+	s.inner.ServeHTTP(w, r.WithContext(ctx))
+}
+
+// requestContext carries a Request: a context and its value in one.
+type requestContext struct {
+	context.Context
+	request Request
+}
+
+type requestKey struct{}
+
+func (c *requestContext) Value(key any) any {
+	if key == (requestKey{}) {
+		return &c.request
+	}
+	return c.Context.Value(key)
+}
+
+// From returns what the edge found out about r, or nil where no balancer stands
+// in front of its server.
+func From(r *http.Request) *Request {
+	req, _ := r.Context().Value(requestKey{}).(*Request)
+	return req
+}
