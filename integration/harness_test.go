@@ -29,6 +29,9 @@ func TestMain(m *testing.M) {
 }
 
 func runTests(m *testing.M) int {
+	if binary = os.Getenv(builtBinary); binary != "" {
+		return m.Run()
+	}
 	dir, err := os.MkdirTemp("", "sallyport-integration")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -46,7 +49,30 @@ func runTests(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "building the gateway: %v\n%s", err, out)
 		return 1
 	}
+	if os.Geteuid() != 0 {
+		return runAsRoot()
+	}
 	return m.Run()
+}
+
+// builtBinary is the variable that tells the tests of a binary built before.
+const builtBinary = "SALLYPORT_BINARY"
+
+// runAsRoot runs the tests as root, who may make networks.
+func runAsRoot() int {
+	self, err := os.Executable()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	args := []string{"-n", "-E", "env", "PATH=" + os.Getenv("PATH"), builtBinary + "=" + binary, self}
+	cmd := exec.Command("sudo", append(args, os.Args[1:]...)...)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	if err := cmd.Run(); err != nil {
+		fmt.Fprintf(os.Stderr, "the tests as root: %v\n", err)
+		return 1
+	}
+	return 0
 }
 
 // patience bounds every wait for something that has to happen.
@@ -54,10 +80,11 @@ const patience = 60 * time.Second
 
 // gateway is a running gateway.
 type gateway struct {
-	admin string // host:port of its admin endpoint
-	dir   string // its working directory
-	log   *buffer
-	env   []string
+	admin  string       // host:port of its admin endpoint
+	client *http.Client // reaches it
+	dir    string       // its working directory
+	log    *buffer
+	env    []string
 }
 
 // start runs the gateway with a Caddyfile in dir, whose {$NAME} are taken from
@@ -65,14 +92,26 @@ type gateway struct {
 // answers; the gateway ends with the test.
 func start(t *testing.T, dir, caddyfile string, env map[string]string) *gateway {
 	t.Helper()
-	g := &gateway{admin: freeAddr(t), dir: dir, log: new(buffer)}
+	g := newGateway(t, dir, freeAddr(t), env)
+	g.start(t, exec.Command(binary, "run", "--adapter", "caddyfile", "--config", caddyfile))
+	return g
+}
+
+func newGateway(t *testing.T, dir, admin string, env map[string]string) *gateway {
+	t.Helper()
+	g := &gateway{admin: admin, client: http.DefaultClient, dir: dir, log: new(buffer)}
 	g.env = append(os.Environ(), "ADMIN="+g.admin, "XDG_DATA_HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir(),
 		"GORACE=halt_on_error=0 exitcode=66")
 	for name, value := range env {
 		g.env = append(g.env, name+"="+value)
 	}
-	cmd := exec.Command(binary, "run", "--adapter", "caddyfile", "--config", caddyfile)
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, g.env, g.log, g.log
+	return g
+}
+
+// start runs the gateway's command. The channel gets what it ended with.
+func (g *gateway) start(t *testing.T, cmd *exec.Cmd) <-chan error {
+	t.Helper()
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = g.dir, g.env, g.log, g.log
 	exited := run(t, cmd, os.Interrupt)
 	t.Cleanup(func() {
 		if strings.Contains(g.log.String(), "DATA RACE") {
@@ -88,9 +127,9 @@ func start(t *testing.T, dir, caddyfile string, env map[string]string) *gateway 
 			t.Fatalf("the gateway ended: %v\n%s", err, g.log)
 		default:
 		}
-		return get("http://"+g.admin+"/config/") == nil
+		return getFrom(g.client, "http://"+g.admin+"/config/") == nil
 	})
-	return g
+	return exited
 }
 
 // load posts a configuration to the admin endpoint, as `caddy reload` does, and
@@ -134,13 +173,25 @@ func run(t *testing.T, cmd *exec.Cmd, stop os.Signal) <-chan error {
 // startHAProxy runs HAProxy with a configuration, and waits for its address.
 func startHAProxy(t *testing.T, config, addr string) {
 	t.Helper()
+	file := write(t, t.TempDir(), "haproxy.cfg", config)
+	awaitHAProxy(t, exec.Command(haproxy(t), "-db", "-f", file), func(ctx context.Context) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", addr)
+	})
+}
+
+func haproxy(t *testing.T) string {
+	t.Helper()
 	path, err := exec.LookPath("haproxy")
 	if err != nil {
 		t.Fatalf("these tests need HAProxy (make test installs it): %v", err)
 	}
-	file := write(t, t.TempDir(), "haproxy.cfg", config)
+	return path
+}
+
+// awaitHAProxy runs HAProxy's command and waits until it can be dialled.
+func awaitHAProxy(t *testing.T, cmd *exec.Cmd, dial func(context.Context) (net.Conn, error)) {
+	t.Helper()
 	var out buffer
-	cmd := exec.Command(path, "-db", "-f", file)
 	cmd.Stdout, cmd.Stderr = &out, &out
 	exited := run(t, cmd, os.Interrupt)
 	waitFor(t, "HAProxy", func() bool {
@@ -149,7 +200,7 @@ func startHAProxy(t *testing.T, config, addr string) {
 			t.Fatalf("HAProxy ended: %v\n%s", err, &out)
 		default:
 		}
-		conn, err := net.DialTimeout("tcp", addr, time.Second)
+		conn, err := dial(t.Context())
 		if err == nil {
 			conn.Close()
 		}
@@ -162,8 +213,13 @@ func startHAProxy(t *testing.T, config, addr string) {
 func clientFrom(t *testing.T, ip string) *http.Client {
 	t.Helper()
 	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}
+	return newClient(t, dialer.DialContext)
+}
+
+func newClient(t *testing.T, dial func(ctx context.Context, network, addr string) (net.Conn, error)) *http.Client {
+	t.Helper()
 	transport := &http.Transport{
-		DialContext:        dialer.DialContext,
+		DialContext:        dial,
 		TLSClientConfig:    &tls.Config{ServerName: site, InsecureSkipVerify: true},
 		DisableCompression: true,
 	}
@@ -208,8 +264,10 @@ func send(t *testing.T, c *http.Client, method, url string, header ...string) an
 	return answer{resp.StatusCode, resp.Header, string(body)}
 }
 
-func get(url string) error {
-	resp, err := http.Get(url)
+func get(url string) error { return getFrom(http.DefaultClient, url) }
+
+func getFrom(c *http.Client, url string) error {
+	resp, err := c.Get(url)
 	if err != nil {
 		return err
 	}
