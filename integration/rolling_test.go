@@ -1,0 +1,254 @@
+package integration
+
+import (
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// replaceable is a gateway behind a balancer that passes TCP through, on 443, and
+// one that speaks HTTP, on 8080.
+const replaceable = `{
+	admin {$ADMIN}
+	auto_https disable_redirects
+	persist_config off
+	shutdown_delay 2s
+	grace_period 10s
+	servers :443 {
+		protocols h1 h2
+		listener_wrappers {
+			proxy_protocol {
+				timeout 3s
+				allow 10.0.1.5/32
+				fallback_policy reject
+			}
+			tls
+		}
+	}
+	servers :8080 {
+		trusted_proxies static 10.0.1.5/32
+		trusted_proxies_strict
+	}
+}
+http://:8081 {
+	health
+}
+https://api.test {
+	tls cert.pem key.pem
+	allowlist {
+		allow 198.51.100.0/24
+	}
+	reverse_proxy 10.0.2.10:8080
+}
+http://:8080 {
+	allowlist {
+		allow 198.51.100.0/24
+	}
+	reverse_proxy 10.0.2.10:8080
+}
+`
+
+// rollingBalancer is both kinds of balancer in front of both gateways. It gives a
+// request to one of them once: what a gateway loses is lost.
+const rollingBalancer = `global
+	maxconn 2000
+	stats socket %s mode 600
+defaults
+	timeout connect 5s
+	timeout client 60s
+	timeout server 60s
+	timeout tunnel 60s
+	timeout check 1s
+	retries 0
+	no option redispatch
+	option httpchk GET /readyz
+	http-check expect status 200
+	default-server check port 8081 inter 200ms fall 2 rise 2
+frontend tcp
+	mode tcp
+	bind 198.51.100.10:443
+	default_backend nlb
+backend nlb
+	mode tcp
+	server gw-a 10.0.1.11:443 send-proxy-v2
+	server gw-b 10.0.1.12:443 send-proxy-v2
+frontend http
+	mode http
+	bind 198.51.100.10:80
+	option forwardfor
+	default_backend alb
+backend alb
+	mode http
+	http-reuse always
+	server gw-a 10.0.1.11:8080
+	server gw-b 10.0.1.12:8080
+`
+
+// fleet is the gateways behind a balancer, of which usually one runs.
+type fleet struct {
+	lab       *lab
+	caddyfile string
+	stats     string // HAProxy's socket
+	running   map[string]*member
+}
+
+// member is a gateway that runs.
+type member struct {
+	process *exec.Cmd
+	exited  <-chan error
+}
+
+var addresses = map[string]string{"gw-a": gatewayA, "gw-b": gatewayB}
+
+// newFleet starts the balancer, the backend and gw-a.
+func newFleet(t *testing.T, caddyfile string) *fleet {
+	t.Helper()
+	f := &fleet{lab: newLab(t), caddyfile: caddyfile, stats: filepath.Join(t.TempDir(), "stats"), running: map[string]*member{}}
+	startOrigin(t, f.lab)
+	f.start(t, "gw-a")
+	f.lab.haproxy(t, fmt.Sprintf(rollingBalancer, f.stats), throughHTTP)
+	f.waitForBalancer(t, "gw-a", "UP")
+	f.waitForBalancer(t, "gw-b", "DOWN")
+	return f
+}
+
+func (f *fleet) start(t *testing.T, host string) {
+	t.Helper()
+	g := newGateway(t, t.TempDir(), "127.0.0.1:2019", nil)
+	g.client = f.lab.client(t, host, "")
+	selfSigned(t, g.dir)
+	cmd := f.lab.command(host, binary, "run", "--adapter", "caddyfile", "--config", write(t, g.dir, "Caddyfile", f.caddyfile))
+	f.running[host] = &member{cmd, g.start(t, cmd)}
+}
+
+// waitForBalancer waits until the balancer has seen a gateway in a state.
+func (f *fleet) waitForBalancer(t *testing.T, host, state string) {
+	t.Helper()
+	waitFor(t, "the balancer to see "+host+" "+state, func() bool {
+		conn, err := net.Dial("unix", f.stats)
+		if err != nil {
+			return false
+		}
+		defer conn.Close()
+		fmt.Fprintln(conn, "show stat")
+		rows := csv.NewReader(conn)
+		rows.FieldsPerRecord = -1
+		table, err := rows.ReadAll()
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen := 0
+		for _, row := range table {
+			if row[1] == host && row[17] == state {
+				seen++
+			}
+		}
+		return seen == 2 // as a server of each backend
+	})
+}
+
+// refused waits until a gateway accepts no connections any more.
+func (f *fleet) refused(t *testing.T, host string) {
+	t.Helper()
+	waitFor(t, host+" to close its port", func() bool {
+		conn, err := f.lab.dial(t.Context(), "balancer", "", addresses[host]+":8080")
+		if err == nil {
+			conn.Close()
+		}
+		return errors.Is(err, syscall.ECONNREFUSED)
+	})
+}
+
+// replace puts another gateway in the place of the one that runs. What clients
+// began with the old one, they finish when it accepts nothing new.
+func (f *fleet) replace(t *testing.T, tr *traffic, old, next string) {
+	t.Helper()
+	tr.during("the start of " + next)
+	var held []chan struct{}
+	hold := func(kind, way string, session func(string, <-chan struct{}) error) {
+		moments := make(chan struct{})
+		held = append(held, moments)
+		tr.clients.Go(func() { tr.report(kind+" through "+way, session(way, moments)) })
+		moments <- struct{}{}
+	}
+	for _, way := range []string{throughHTTP, throughTCP} {
+		hold("long upload", way, tr.upload)
+		hold("long WebSocket", way, tr.webSocket)
+	}
+	f.start(t, next)
+	f.waitForBalancer(t, next, "UP")
+
+	tr.during("the end of " + old)
+	leaving := f.running[old]
+	if err := leaving.process.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	f.refused(t, old)
+	for _, moments := range held {
+		for range 3 {
+			moments <- struct{}{}
+		}
+		close(moments)
+	}
+	select {
+	case err := <-leaving.exited:
+		if err != nil {
+			t.Errorf("%s ended with %v", old, err)
+		}
+	case <-time.After(patience):
+		t.Fatalf("%s did not end", old)
+	}
+	f.waitForBalancer(t, old, "DOWN")
+}
+
+// roll replaces gateways until that was done as often as wanted, or something
+// has failed.
+func (f *fleet) roll(t *testing.T, tr *traffic, times int) {
+	t.Helper()
+	old, next := "gw-a", "gw-b"
+	for range times {
+		f.replace(t, tr, old, next)
+		if old, next = next, old; tr.failures() > 0 {
+			return
+		}
+	}
+}
+
+func TestReplacingAGatewayLosesNoRequest(t *testing.T) {
+	f := newFleet(t, replaceable)
+	tr := newTraffic(t, f.lab)
+	tr.everything()
+	f.roll(t, tr, 6)
+	tr.wait()
+	if failed := tr.failures(); failed > 0 {
+		t.Errorf("%d failed of %v", failed, tr.served)
+	}
+	t.Log(tr.served)
+}
+
+// TestReplacingAGatewayCarelesslyLosesRequests shows that the test above can fail.
+func TestReplacingAGatewayCarelesslyLosesRequests(t *testing.T) {
+	tests := []struct{ name, caddyfile string }{
+		{"before the balancer has noticed", strings.Replace(replaceable, "shutdown_delay 2s", "shutdown_delay 1ms", 1)},
+		{"without asking its clients to leave", strings.ReplaceAll(replaceable, "\tallowlist {\n\t\tallow 198.51.100.0/24\n\t}\n", "")},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFleet(t, tt.caddyfile)
+			tr := newTraffic(t, f.lab)
+			tr.everything()
+			f.roll(t, tr, 6)
+			tr.wait()
+			if tr.failures() == 0 {
+				t.Errorf("nothing failed: %v", tr.served)
+			}
+		})
+	}
+}
