@@ -3,6 +3,8 @@ package elb
 import (
 	"net/http"
 	"strings"
+
+	"github.com/sallyport-gateway/sallyport/modules/elb/forwarded"
 )
 
 // claim is what a header says about where a request comes from.
@@ -11,16 +13,22 @@ type claim uint8
 const (
 	// claimNone is a header that says nothing about it.
 	claimNone claim = iota
-	// claimFor to claimHost are rewritten where the balancer wrote them.
+	// claimFor to claimOriginalHost are rewritten where the balancer wrote them.
 	claimFor
 	claimProto
 	claimPort
 	claimHost
+	claimOriginalHost
 	// claimTraceparent and claimTracestate are W3C Trace Context.
 	claimTraceparent
 	claimTracestate
-	// claimVendor is kept from the balancer whose profile owns it.
-	claimVendor
+	// claimAWS to claimCloudflare are headers of one vendor: kept from the balancer
+	// whose profile owns them.
+	claimAWS
+	claimGoogle
+	claimAppGateway
+	claimFrontDoor
+	claimCloudflare
 	// claimFalse is never kept: no profile's balancer is known to write it, or it
 	// repeats in another notation what is established.
 	claimFalse
@@ -58,24 +66,30 @@ func claimByName(name string) claim {
 		return claimPort
 	case "X-Forwarded-Host":
 		return claimHost
+	case "X-Original-Host":
+		return claimOriginalHost
 	case "Traceparent":
 		return claimTraceparent
 	case "Tracestate":
 		return claimTracestate
 
-	case "X-Amzn-Trace-Id", "X-Amzn-Tls-Version", "X-Amzn-Tls-Cipher-Suite", // AWS ALB
-		"X-Cloud-Trace-Context", // Google Cloud
-		// Azure Application Gateway and Front Door
-		"X-Appgw-Trace-Id", "X-Azure-Ref", "X-Azure-Requestchain", "X-Azure-Ja4-Fingerprint", "X-Fd-Healthprobe",
-		"Cf-Ray", "Cf-Visitor", "Cf-Ipcountry": // Cloudflare
-		return claimVendor
+	case "X-Amzn-Trace-Id", "X-Amzn-Tls-Version", "X-Amzn-Tls-Cipher-Suite":
+		return claimAWS
+	case "X-Cloud-Trace-Context":
+		return claimGoogle
+	case "X-Appgw-Trace-Id", "X-Azure-Ja4-Fingerprint":
+		return claimAppGateway
+	case "X-Azure-Ref", "X-Azure-Requestchain", "X-Fd-Healthprobe":
+		return claimFrontDoor
+	case "Cf-Ray", "Cf-Ipcountry":
+		return claimCloudflare
 
 	case "Forwarded", // RFC 7239: no profile's balancer writes it
 		"X-Forwarded", "Forwarded-For", "Forwarded-For-Ip", "X-Forward-For",
 		"X-Real-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "Client-Ip", "True-Client-Ip", "Fastly-Client-Ip",
-		"X-Originating-Ip", "X-Remote-Ip", "X-Remote-Addr", "X-Host", "X-Original-Host",
+		"X-Originating-Ip", "X-Remote-Ip", "X-Remote-Addr", "X-Host",
 		"X-Original-Forwarded-For", "X-Original-Proto", "X-Original-Remote-Addr",
-		"Cf-Connecting-Ip", "Cf-Connecting-Ipv6", "Cf-Pseudo-Ipv4",
+		"Cf-Connecting-Ip", "Cf-Connecting-Ipv6", "Cf-Pseudo-Ipv4", "Cf-Visitor",
 		"X-Azure-Clientip", "X-Azure-Socketip", "X-Azure-Fdid",
 		"X-Envoy-External-Address", "X-Envoy-Internal",
 		"X-Appengine-User-Ip", "X-Appengine-Remote-Addr", "X-Appengine-Https", "X-Proxyuser-Ip",
@@ -88,8 +102,9 @@ func claimByName(name string) claim {
 		return claimFalse
 	}
 	// Prefix, Path, Scheme, Ssl, Server, By, User and what else is named so. A
-	// certificate tells who rather than where from, and is auth's to judge.
-	if strings.HasPrefix(name, "X-Forwarded-") && !strings.HasPrefix(name, "X-Forwarded-Client-Cert") &&
+	// certificate tells who rather than where from, and is auth's to judge. X-FD-*
+	// is what Front Door tells itself.
+	if strings.HasPrefix(name, "X-Fd-") || strings.HasPrefix(name, "X-Forwarded-") && !strings.HasPrefix(name, "X-Forwarded-Client-Cert") &&
 		!strings.HasPrefix(name, "X-Forwarded-Tls-Client-Cert") {
 		return claimFalse
 	}
@@ -105,4 +120,51 @@ func removeClaims(h http.Header) {
 			delete(h, name)
 		}
 	}
+}
+
+// keepClaims rewrites or removes every claim of h but X-Forwarded-For, so that
+// only what this balancer is documented to write is left, and returns the
+// balancer's identifier of the request.
+func (p *profile) keepClaims(h http.Header) (trace string) {
+	for name, lines := range h {
+		switch c := claimOf(name); c {
+		case claimNone, claimFor, claimTraceparent, claimTracestate:
+		default:
+			if len(lines) != 1 || !p.keeps(c, name, lines) {
+				delete(h, name)
+			}
+		}
+	}
+	// A tracestate says nothing without its traceparent (W3C Trace Context
+	// section 3.3).
+	parent, state := h["Traceparent"], h["Tracestate"]
+	if len(parent) > 0 && (len(parent) != 1 || !forwarded.Traceparent(parent[0])) {
+		delete(h, "Traceparent")
+		parent = nil
+	}
+	if len(state) > 0 && (len(state) != 1 || len(parent) == 0 || !forwarded.Tracestate(state[0])) {
+		delete(h, "Tracestate")
+	}
+	if lines := h[p.trace]; len(lines) == 1 {
+		return lines[0]
+	}
+	return ""
+}
+
+// keeps reports whether the one line of a claim is left to the backend, and
+// writes it in its usual form.
+func (p *profile) keeps(c claim, name string, lines []string) bool {
+	switch c {
+	case claimProto:
+		proto, ok := forwarded.Proto(lines[0])
+		if ok && proto != lines[0] {
+			lines[0] = proto
+		}
+		return ok
+	case claimPort:
+		return p.port && forwarded.Port(lines[0])
+	case claimHost, claimOriginalHost:
+		return c == p.host && forwarded.Host(lines[0])
+	}
+	return c == p.owns && (name != p.trace || forwarded.Trace(lines[0]))
 }
