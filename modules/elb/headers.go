@@ -41,9 +41,12 @@ func claimOf(name string) claim {
 	if c := claimByName(name); c != claimNone {
 		return c
 	}
-	if strings.IndexByte(name, '_') >= 0 || strings.IndexByte(name, '.') >= 0 {
-		if claimByName(http.CanonicalHeaderKey(strings.Map(hyphen, name))) != claimNone {
-			return claimFalse
+	for i := range len(name) {
+		if name[i] == '_' || name[i] == '.' {
+			if claimByName(http.CanonicalHeaderKey(strings.Map(hyphen, name))) != claimNone {
+				return claimFalse
+			}
+			break
 		}
 	}
 	return claimNone
@@ -126,34 +129,37 @@ func removeClaims(h http.Header) {
 // only what this balancer is documented to write is left, and returns the
 // balancer's identifier of the request.
 func (p *profile) keepClaims(h http.Header) (trace string) {
+	parent, state := false, false
 	for name, lines := range h {
-		switch c := claimOf(name); c {
-		case claimNone, claimFor, claimTraceparent, claimTracestate:
-		default:
-			if len(lines) != 1 || !p.keeps(c, name, lines) {
-				delete(h, name)
-			}
+		c := claimOf(name)
+		if c == claimNone || c == claimFor {
+			continue
+		}
+		if len(lines) != 1 || !p.keeps(c, lines) {
+			delete(h, name)
+			continue
+		}
+		switch {
+		case c == claimTraceparent:
+			parent = true
+		case c == claimTracestate:
+			state = true
+		}
+		if name == p.trace && forwarded.Trace(lines[0]) {
+			trace = lines[0]
 		}
 	}
-	// A tracestate says nothing without its traceparent (W3C Trace Context
-	// section 3.3).
-	parent, state := h["Traceparent"], h["Tracestate"]
-	if len(parent) > 0 && (len(parent) != 1 || !forwarded.Traceparent(parent[0])) {
-		delete(h, "Traceparent")
-		parent = nil
-	}
-	if len(state) > 0 && (len(state) != 1 || len(parent) == 0 || !forwarded.Tracestate(state[0])) {
+	// A tracestate says nothing without its traceparent (W3C Trace Context section
+	// 3.3).
+	if state && !parent {
 		delete(h, "Tracestate")
 	}
-	if lines := h[p.trace]; len(lines) == 1 {
-		return lines[0]
-	}
-	return ""
+	return trace
 }
 
 // keeps reports whether the one line of a claim is left to the backend, and
 // writes it in its usual form.
-func (p *profile) keeps(c claim, name string, lines []string) bool {
+func (p *profile) keeps(c claim, lines []string) bool {
 	switch c {
 	case claimProto:
 		proto, ok := forwarded.Proto(lines[0])
@@ -165,6 +171,10 @@ func (p *profile) keeps(c claim, name string, lines []string) bool {
 		return p.port && forwarded.Port(lines[0])
 	case claimHost, claimOriginalHost:
 		return c == p.host && forwarded.Host(lines[0])
+	case claimTraceparent:
+		return forwarded.Traceparent(lines[0])
+	case claimTracestate:
+		return forwarded.Tracestate(lines[0])
 	}
-	return c == p.owns && (name != p.trace || forwarded.Trace(lines[0]))
+	return c == p.owns && forwarded.Trace(lines[0])
 }

@@ -216,9 +216,11 @@ func (s *Source) Identify(r *http.Request, req *edge.Request) {
 	if string(client.AppendTo(buf[:0])) != text {
 		text = client.String()
 	}
-	lines := r.Header["X-Forwarded-For"][:1]
+	lines := r.Header["X-Forwarded-For"]
 	lines[0] = text
-	r.Header["X-Forwarded-For"] = lines
+	if len(lines) > 1 {
+		r.Header["X-Forwarded-For"] = lines[:1]
+	}
 }
 
 func (s *Source) isOurs(lines []string) bool {

@@ -443,13 +443,23 @@ func BenchmarkIdentify(b *testing.B) {
 		b.Run(tt.name, func(b *testing.B) {
 			s := newSource(b, tt.profile)
 			r := ask(tt.peer, append(plain, tt.header...)...)
-			sent := r.Header.Clone()
+			type line struct {
+				name  string
+				lines []string
+				value string
+			}
+			var sent []line
+			for i := 0; i+1 < len(tt.header); i += 2 {
+				name := http.CanonicalHeaderKey(tt.header[i])
+				sent = append(sent, line{name, r.Header[name], tt.header[i+1]})
+			}
 			var req edge.Request
 			b.ReportAllocs()
 			for b.Loop() {
-				for i := 0; i+1 < len(tt.header); i += 2 {
-					name := http.CanonicalHeaderKey(tt.header[i])
-					r.Header[name] = sent[name]
+				// What one request leaves has to be sent again: about 30 ns a line.
+				for i := range sent {
+					sent[i].lines[0] = sent[i].value
+					r.Header[sent[i].name] = sent[i].lines
 				}
 				req = edge.Request{}
 				s.Identify(r, &req)
