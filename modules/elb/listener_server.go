@@ -1,0 +1,90 @@
+package elb
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+const (
+	// idleMargin is how much longer than the balancer a server keeps an idle
+	// connection, so that it is never the one to close it under a request.
+	idleMargin = 30 * time.Second
+	// idleAtLeast is Caddy's own default.
+	idleAtLeast = 5 * time.Minute
+)
+
+// checkServer refuses a server on which connections would not come through the
+// listener, or not be understood there. It sets the idle timeout if that is not
+// configured.
+func checkServer(server *caddyhttp.Server, profile *tcpProfile) error {
+	return errors.Join(checkWrappers(server), checkProtocols(server), setIdleTimeout(server, profile))
+}
+
+// checkWrappers refuses an order in which bytes reach someone else before the
+// header is read. The server's wrappers are being loaded and still raw.
+func checkWrappers(server *caddyhttp.Server) error {
+	var names []string
+	for _, raw := range server.ListenerWrappersRaw {
+		var module struct {
+			Wrapper string `json:"wrapper"`
+		}
+		if err := json.Unmarshal(raw, &module); err != nil {
+			return err
+		}
+		names = append(names, module.Wrapper)
+	}
+	own, tls := slices.Index(names, "elb"), slices.Index(names, "tls")
+	var errs []error
+	if own >= 0 && slices.Contains(names[own+1:], "elb") {
+		errs = append(errs, errors.New("elb stands twice in listener_wrappers: a connection has one header"))
+	}
+	if slices.Contains(names, "proxy_protocol") {
+		errs = append(errs, errors.New("proxy_protocol reads the header that elb reads: remove it"))
+	}
+	switch {
+	case tls >= 0 && tls < own:
+		errs = append(errs, errors.New("elb stands behind tls: the balancer's header is in front of the handshake, so put elb in front of tls"))
+	case tls < 0 && len(server.TLSConnPolicies) > 0:
+		errs = append(errs, errors.New("elb without tls in listener_wrappers stands behind the handshake, and the balancer's header "+
+			"is in front of it: add tls in a line below elb"))
+	}
+	return errors.Join(errs...)
+}
+
+// checkProtocols refuses HTTP/3, whose packets bypass every listener wrapper.
+func checkProtocols(server *caddyhttp.Server) error {
+	if len(server.TLSConnPolicies) == 0 {
+		return nil
+	}
+	for i := range max(1, len(server.Listen)) {
+		protocols := server.Protocols
+		if i < len(server.ListenProtocols) && server.ListenProtocols[i] != nil {
+			protocols = server.ListenProtocols[i]
+		}
+		if slices.Contains(protocols, "h3") {
+			return errors.New("HTTP/3 is UDP, which a TCP balancer does not pass on: set `protocols h1 h2`")
+		}
+	}
+	return nil
+}
+
+// setIdleTimeout makes the server keep idle connections longer than the
+// balancer does. Caddy's default comes later. Below zero is for ever.
+func setIdleTimeout(server *caddyhttp.Server, profile *tcpProfile) error {
+	idle := time.Duration(server.IdleTimeout)
+	if idle == 0 {
+		server.IdleTimeout = caddy.Duration(max(idleAtLeast, profile.idle+idleMargin))
+		return nil
+	}
+	if idle > 0 && idle <= profile.idle {
+		return fmt.Errorf("idle timeout %s is not longer than the %s for which %s keeps connections: requests would meet closed ones",
+			idle, profile.idle, profile.name)
+	}
+	return nil
+}
