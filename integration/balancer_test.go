@@ -45,17 +45,29 @@ type backend struct {
 }
 
 func newBackend(t *testing.T) *backend {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return serveBackend(t, ln)
+}
+
+func serveBackend(t *testing.T, ln net.Listener) *backend {
 	b := new(backend)
-	b.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		b.mu.Lock()
-		b.seen = r
-		b.mu.Unlock()
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Access-Control-Allow-Origin", "*")
-		fmt.Fprint(w, `{"id":7,"password":"hunter2","card":"4111111111111111"}`)
-	}))
+	b.Server = &httptest.Server{Listener: ln, Config: &http.Server{Handler: b}}
+	b.Start()
 	t.Cleanup(b.Close)
 	return b
+}
+
+func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	b.mu.Lock()
+	b.seen = r
+	b.mu.Unlock()
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Access-Control-Allow-Origin", "*")
+	fmt.Fprint(w, `{"id":7,"password":"hunter2","card":"4111111111111111"}`)
 }
 
 // last is the last request the backend saw, and forgets it.
@@ -149,7 +161,7 @@ func TestBothBalancersGetTheSameVerdicts(t *testing.T) {
 					if seen := b.backend.last(); (seen != nil) != (tt.status == 200) {
 						t.Errorf("the backend saw the request: %v", seen != nil)
 					}
-					entry := b.accessLog(t, before)
+					entry := b.gateway.accessLog(t, before)
 					if entry.Request.ClientIP != tt.client {
 						t.Errorf("the gateway saw %s, want %s", entry.Request.ClientIP, tt.client)
 					}
@@ -230,10 +242,10 @@ type logEntry struct {
 }
 
 // accessLog waits for the access log entry written after the log had that length.
-func (b *balanced) accessLog(t *testing.T, before int) (entry logEntry) {
+func (g *gateway) accessLog(t *testing.T, before int) (entry logEntry) {
 	t.Helper()
 	waitFor(t, "the access log", func() bool {
-		for line := range strings.Lines(b.gateway.log.String()[before:]) {
+		for line := range strings.Lines(g.log.String()[before:]) {
 			if json.Unmarshal([]byte(line), &entry) == nil && strings.HasPrefix(entry.Logger, "http.log.access") {
 				return true
 			}

@@ -14,9 +14,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -108,11 +110,12 @@ func newGateway(t *testing.T, dir, admin string, env map[string]string) *gateway
 	return g
 }
 
-// start runs the gateway's command. The channel gets what it ended with.
+// start runs the gateway's command, until the test ends: then it ends at once,
+// without draining. The channel gets what it ended with.
 func (g *gateway) start(t *testing.T, cmd *exec.Cmd) <-chan error {
 	t.Helper()
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = g.dir, g.env, g.log, g.log
-	exited := run(t, cmd, os.Interrupt)
+	exited := run(t, cmd, syscall.SIGQUIT)
 	t.Cleanup(func() {
 		if strings.Contains(g.log.String(), "DATA RACE") {
 			t.Errorf("the gateway has a data race:\n%s", g.log)
@@ -142,6 +145,21 @@ func (g *gateway) load(t *testing.T, admin, caddyfile string) error {
 		return fmt.Errorf("%w: %s", err, out)
 	}
 	return nil
+}
+
+// metric reads a counter, by its name with labels. One that is not there yet is 0.
+func (g *gateway) metric(t *testing.T, name string) float64 {
+	t.Helper()
+	for line := range strings.Lines(send(t, g.client, "GET", "http://"+g.admin+"/metrics").body) {
+		if text, ok := strings.CutPrefix(line, name+" "); ok {
+			value, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return value
+		}
+	}
+	return 0
 }
 
 // run starts a command, and stops it with the signal when the test ends. The
