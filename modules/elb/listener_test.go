@@ -431,19 +431,23 @@ func TestACrowdedClientIsClosedAndOthersAreNot(t *testing.T) {
 func TestWhereTheClientsAddressIsPreservedAForgedHeaderIsWorthless(t *testing.T) {
 	g := gatetest.Run(t, passed("aws_nlb {\n from 0.0.0.0/0 ::/0\n client_ip_preserved\n connections_per_client 1\n }",
 		"{$ADDR} {\n\tallowlist {\n\t\tallow 127.0.0.0/8 192.0.2.7\n\t}\n\trespond {client_ip}\n}\n"))
-	if status, body := ask(t, g, v2("127.0.0.1"), get); status != 200 || body != "127.0.0.1" {
-		t.Errorf("the client itself: got %d, %q", status, body)
+	tests := []struct {
+		name, from, header string
+		status             int
+	}{
+		{"the client itself", "127.0.0.1", v2("127.0.0.1"), 200},
+		{"the client itself, mapped", "127.0.0.2", v2("::ffff:127.0.0.2"), 200},
+		{"as somebody else", "127.0.0.4", v2("192.0.2.7"), 0},
+		{"as a neighbour", "127.0.0.5", v2("127.0.0.4"), 0},
+		{"as a health check", "127.0.0.6", local, 400},
 	}
-	if status, body := ask(t, g, v2("::ffff:127.0.0.1"), get); status != 200 || body != "127.0.0.1" {
-		t.Errorf("the client itself, mapped: got %d, %q", status, body)
-	}
-	for _, other := range []string{"192.0.2.7", "127.0.0.2"} {
-		if status, body := ask(t, g, v2(other), get); status != 0 {
-			t.Errorf("as %s: got %d, %q", other, status, body)
+	for _, tt := range tests {
+		conn := dial(t, g, tt.from)
+		_, _ = io.WriteString(conn, tt.header+get)
+		status, body := answer(t, conn)
+		if status != tt.status || status == 200 && body != tt.from {
+			t.Errorf("%s: got %d, %q, want %d", tt.name, status, body, tt.status)
 		}
-	}
-	if status, _ := ask(t, g, local, get); status != 400 {
-		t.Errorf("as a health check: got %d", status)
 	}
 	// Nobody gets around the limit by calling themselves a health check.
 	conn := dial(t, g, "127.0.0.3")
