@@ -136,10 +136,11 @@ func profileNames() []string {
 	return names
 }
 
-// client returns the client that the balancer wrote into h, and its entry as
-// written; n is its position from the right.
-func (p *profile) client(h http.Header, n int) (netip.Addr, string, bool) {
-	addr, text, ok := forwarded.Entry(h["X-Forwarded-For"], n, p.notation)
+// client returns the client that the balancer wrote into h, whose lines of
+// X-Forwarded-For are lines, and its entry as written; n is its position from the
+// right.
+func (p *profile) client(h http.Header, lines []string, n int) (netip.Addr, string, bool) {
+	addr, text, ok := forwarded.Entry(lines, n, p.notation)
 	if !ok {
 		return netip.Addr{}, "", false
 	}

@@ -204,7 +204,8 @@ func (s *Source) Identify(r *http.Request, req *edge.Request) {
 		return
 	}
 	req.Balanced = true
-	client, text, ok := s.profile.client(r.Header, s.entry)
+	lines := r.Header["X-Forwarded-For"]
+	client, text, ok := s.profile.client(r.Header, lines, s.entry)
 	req.Client = client
 	req.Trace = s.profile.keepClaims(r.Header)
 	if !ok {
@@ -216,7 +217,6 @@ func (s *Source) Identify(r *http.Request, req *edge.Request) {
 	if string(client.AppendTo(buf[:0])) != text {
 		text = client.String()
 	}
-	lines := r.Header["X-Forwarded-For"]
 	lines[0] = text
 	if len(lines) > 1 {
 		r.Header["X-Forwarded-For"] = lines[:1]

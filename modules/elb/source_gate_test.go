@@ -361,3 +361,29 @@ func TestWithoutAnEdgeNothingIsTrusted(t *testing.T) {
 		t.Errorf("it trusts %v", got)
 	}
 }
+
+func TestOneClientHasOnlySoManyConnections(t *testing.T) {
+	g := gatetest.Run(t, behind("trusted_proxies elb aws_alb {\n from 127.0.0.1\n connections_per_client 1\n}\ntrusted_proxies_strict",
+		"allowlist {\n deny 192.0.2.66\n}\nreverse_proxy {$BACKEND}"))
+	first, release, done := make(chan struct{}), make(chan struct{}), make(chan int)
+	g.Backend(func(_ http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Slow") != "" {
+			close(first)
+			<-release
+		}
+	})
+	ask := func(client string, header ...string) int {
+		return g.Do(t, "GET", "/", append(header, "X-Forwarded-For", client)...).Status
+	}
+	go func() { done <- ask("192.0.2.1", "Slow", "yes") }()
+	<-first
+	for client, want := range map[string]int{"192.0.2.1": 429, "6.6.6.6, 192.0.2.1": 429, "192.0.2.2": 200} {
+		if got := ask(client); got != want {
+			t.Errorf("%s: got %d, want %d", client, got, want)
+		}
+	}
+	close(release)
+	if got := <-done; got != 200 {
+		t.Errorf("the first got %d", got)
+	}
+}

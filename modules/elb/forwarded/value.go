@@ -25,8 +25,10 @@ const (
 // Proto returns "http" or "https" for what a balancer wrote into
 // X-Forwarded-Proto, in any case of ASCII letters.
 func Proto(s string) (string, bool) {
-	// Without the lengths, EqualFold takes a long s for an s.
 	switch {
+	case s == "https", s == "http":
+		return s, true
+	// Without the lengths, EqualFold takes a long s for an s.
 	case len(s) == len("https") && strings.EqualFold(s, "https"):
 		return "https", true
 	case len(s) == len("http") && strings.EqualFold(s, "http"):
@@ -81,12 +83,19 @@ func Trace(s string) bool {
 		return false
 	}
 	for i := range len(s) {
-		if c := s[i]; !alphanumeric(c) && strings.IndexByte("-_.:;=/+", c) < 0 {
+		if !inTrace[s[i]] {
 			return false
 		}
 	}
 	return true
 }
+
+var inTrace = func() (set [256]bool) {
+	for c := range set {
+		set[c] = alphanumeric(byte(c)) || strings.IndexByte("-_.:;=/+", byte(c)) >= 0
+	}
+	return set
+}()
 
 // Traceparent reports whether s is a traceparent (W3C Trace Context section 3.2):
 // version, trace id, parent id and flags in lower-case hexadecimal. Versions above
