@@ -143,15 +143,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.suite.Draining() && len(r.Header["Upgrade"]) == 0 {
 		w.Header().Set("Connection", "close")
 	}
-	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = &body{ReadCloser: r.Body, cut: s.metrics.slowBody}
-	}
-	if s.balancer == nil {
-		s.inner.ServeHTTP(w, r)
-		return
-	}
 	ctx := &requestContext{Context: r.Context()}
-	s.balancer.Identify(r, &ctx.request)
+	if s.balancer != nil {
+		s.balancer.Identify(r, &ctx.request)
+	}
 	if client := ctx.request.Client; client.IsValid() {
 		if s.crowd.Enter(client) {
 			defer s.crowd.Leave(client)
@@ -160,7 +155,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			s.metrics.crowded.Inc()
 		}
 	}
-	s.inner.ServeHTTP(w, r.WithContext(ctx))
+	// A copy, always: Caddy replaces the Body of the request it gets, and net/http
+	// closes a connection whose body was not read to its end only if it finds its
+	// own Body in the request that it made. It would take the rest of the body for
+	// the next request of the connection.
+	r = r.WithContext(ctx)
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = &body{ReadCloser: r.Body, cut: s.metrics.slowBody}
+	}
+	s.inner.ServeHTTP(w, r)
 }
 
 // requestContext carries a Request: a context and its value in one.
@@ -178,8 +181,8 @@ func (c *requestContext) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// From returns what the edge found out about r, or nil where no balancer stands
-// in front of its server.
+// From returns what the edge found out about r, or nil where there is no edge.
+// Without a Balancer it knows nothing about the client.
 func From(r *http.Request) *Request {
 	req, _ := r.Context().Value(requestKey{}).(*Request)
 	return req

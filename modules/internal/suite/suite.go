@@ -109,15 +109,24 @@ func (c *Config) IsProbed() bool { return c.probed.Load() }
 // NotReady asks every condition and returns the errors of those that do not
 // hold, in the order of their names.
 func (c *Config) NotReady() []error {
+	errs := c.missing()
+	if c.Draining() {
+		errs = append(errs, errDraining)
+	}
+	return errs
+}
+
+// StartedUp reports whether every condition has held, be it only once.
+func (c *Config) StartedUp() bool {
+	return c.wasReady.Load() || len(c.missing()) == 0
+}
+
+func (c *Config) missing() (errs []error) {
 	c.mu.Lock()
 	checks := maps.Clone(c.checks)
 	c.mu.Unlock()
-	var errs []error
 	if !c.inForce.Load() {
 		errs = append(errs, errNotInForce)
-	}
-	if c.Draining() {
-		errs = append(errs, errDraining)
 	}
 	for _, name := range slices.Sorted(maps.Keys(checks)) {
 		if err := checks[name](); err != nil {
@@ -128,11 +137,6 @@ func (c *Config) NotReady() []error {
 		c.wasReady.Store(true)
 	}
 	return errs
-}
-
-// StartedUp reports whether the configuration has been ready, be it only once.
-func (c *Config) StartedUp() bool {
-	return c.wasReady.Load() || len(c.NotReady()) == 0
 }
 
 // Once returns the value kept under key, made by construct the first time: what
