@@ -54,4 +54,88 @@
 // contradicts another, no client is established, and every guard refuses with
 // 400 client.address_unknown, also when the balancer's own address is on an
 // allowlist.
+//
+// # Balancers that pass TCP through
+//
+// caddy.listeners.elb is for a balancer that leaves TLS to the gateway and writes
+// the client's address into a PROXY protocol header in front of the connection's
+// bytes:
+//
+//	servers :443 {
+//		protocols h1 h2                     # HTTP/3 does not come through a TCP balancer
+//		listener_wrappers {
+//			elb <profile> {
+//				from <prefixes...>                # required: where the balancer's connections come from
+//				timeout <duration>                # for the whole header, default 3s
+//				vpce_ids <ids...>                 # aws_nlb: only these PrivateLink endpoints
+//				psc_connection_ids <numbers...>   # gcp_tcp: only these Private Service Connect connections
+//				link_ids <numbers...>             # azure_pls: only these private endpoints
+//				connections_per_client <n>        # default 1000, 0 for no limit
+//				client_ip_preserved               # aws_nlb, see below
+//			}
+//			tls
+//		}
+//	}
+//
+// Profiles, and the versions of the header that they send: aws_nlb 2, aws_clb_tcp
+// 1, gcp_tcp 1 (2 for Private Service Connect), azure_pls 2, proxy_protocol both,
+// for any other, with all three allow rules. from and the ids may be repeated.
+//
+// The header is required. These connections are closed without an answer: from
+// elsewhere than from (a Unix socket too); without a header, or with one of
+// another version, cut off, against the protocol's rules, longer than 4096 bytes
+// (107 in version 1), with a wrong checksum, or without a TCP client's address;
+// with a second header, which a Network Load Balancer leaves where a client wrote
+// one; and those whose header takes longer than timeout. No connection waits for
+// another. HTTP, TLS and all handlers see the client's address as the peer's.
+// What a request claims about addresses and traces is removed, unless
+// http.ip_sources.elb stands on the same server, for a CDN in front of the
+// balancer.
+//
+// The balancer's health checks (LOCAL in version 2; in version 1 the bare PROXY
+// UNKNOWN of Google's) are answered, on behalf of nobody: they have the balancer's
+// address, and every guard refuses them with 400 client.address_unknown. Point them
+// at health. Allow rules and connections_per_client do not hold for them. A
+// Classic Load Balancer's health checks have no header: give them a port without
+// elb. Health checks that only open a connection are counted as probe.
+//
+// With an allow rule, a client's connection has to bear one of the ids.
+// Placeholders, empty where there is no such id, also behind TLS and HTTP/2:
+//
+//	{elb.vpce_id}              AWS: the PrivateLink endpoint
+//	{elb.psc_connection_id}    Google: the Private Service Connect connection
+//	{elb.link_id}              Azure: the private endpoint
+//
+// connections_per_client counts open connections by the client's address, IPv6 by
+// /64, in each configuration of its own; connections on behalf of the balancer
+// itself do not count.
+//
+// Client IP preservation of a Network Load Balancer (the default for instance
+// targets) leaves the client's address on the connection, so that from cannot tell
+// the balancer from anybody who reaches the gateway past it. Switch it off
+// (preserve_client_ip.enabled false) where you can. Otherwise there is one safe
+// configuration:
+//
+//	elb aws_nlb {
+//		from 0.0.0.0/0 ::/0      # the clients that may come
+//		client_ip_preserved
+//	}
+//
+// together with a security group of the gateway's that admits only the security
+// group of the balancer. A connection whose header names another address than the
+// one it comes from is closed (forged), so that whoever gets past the security
+// group is still nobody but themselves. Connections through PrivateLink come from
+// the balancer's address and are closed; they need a listener without preservation.
+//
+// Unset, `timeouts idle` becomes 30 seconds longer than the balancer keeps idle
+// connections (NLB 350 s, Classic 60 s, Google 30 s, Private Link 300 s), but not
+// less than 5 minutes. Values that are not longer are refused, as are HTTP/3, a
+// place behind tls, a server with TLS and no tls line, Caddy's proxy_protocol
+// beside elb, and elb twice.
+//
+// Metric: sallyport_elb_connections_total{server,result}, one for each connection:
+// accepted, local (a health check), probe (closed before a byte), untrusted_peer,
+// missing, malformed, oversized, repeated, timeout, not_allowed, forged, crowded.
+//
+// It fails closed.
 package elb

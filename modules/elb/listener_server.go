@@ -83,7 +83,7 @@ func setIdleTimeout(server *caddyhttp.Server, profile *tcpProfile) error {
 		return nil
 	}
 	if idle > 0 && idle <= profile.idle {
-		return fmt.Errorf("idle timeout %s is not longer than the %s for which %s keeps connections: requests would meet closed ones",
+		return fmt.Errorf("timeouts idle %s is not longer than the %s for which %s keeps connections: requests would meet closed ones",
 			idle, profile.idle, profile.name)
 	}
 	return nil

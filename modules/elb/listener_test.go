@@ -596,7 +596,7 @@ func TestServersThatAreNotBehindTheListenerAreRefused(t *testing.T) {
 		{"twice", "listener_wrappers {\n" + elb + elb + "}", echo, "twice"},
 		{"Caddy's own wrapper behind it", "listener_wrappers {\n" + elb + "proxy_protocol\n }", echo, "proxy_protocol reads the header"},
 		{"Caddy's own wrapper before it", "listener_wrappers {\n proxy_protocol\n" + elb + "}", echo, "proxy_protocol reads the header"},
-		{"idle too short", "timeouts {\n idle 5m\n }\n listener_wrappers {\n" + elb + "}", echo, "idle timeout 5m0s is not longer than the 5m50s for which aws_nlb keeps connections"},
+		{"idle too short", "timeouts {\n idle 5m\n }\n listener_wrappers {\n" + elb + "}", echo, "timeouts idle 5m0s is not longer than the 5m50s for which aws_nlb keeps connections"},
 		{"idle as long as the balancer's", "timeouts {\n idle 350s\n }\n listener_wrappers {\n" + elb + "}", echo, "is not longer than the 5m50s"},
 	}
 	g := gatetest.Run(t, passed("aws_nlb {\n from 127.0.0.1\n }", echo))
@@ -609,7 +609,7 @@ func TestServersThatAreNotBehindTheListenerAreRefused(t *testing.T) {
 	}
 	t.Run("all at once", func(t *testing.T) {
 		err := g.Reload(t, behind("timeouts {\n idle 1m\n }\n listener_wrappers {\n"+elb+"proxy_protocol\n}", site))
-		for _, want := range []string{"add tls", "HTTP/3", "proxy_protocol", "idle timeout"} {
+		for _, want := range []string{"add tls", "HTTP/3", "proxy_protocol", "timeouts idle"} {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("got %v, want %q", err, want)
 			}
