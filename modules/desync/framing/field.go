@@ -16,6 +16,7 @@ type te struct {
 	ended   bool // white space came after the coding
 	upper   bool
 	odd     bool
+	other   bool // a coding came that is not chunked
 	chunked bool // chunked came, and last
 }
 
@@ -87,7 +88,7 @@ func (s *Scanner) named() bool {
 		s.field, s.cl = clField, length{}
 	case s.name.isTransferEncoding():
 		s.field = teField
-		s.te = te{chunked: s.te.chunked}
+		s.te.next()
 	case s.name.isFraming() || s.name.framed:
 		return !s.find(SuspiciousHeader)
 	case s.name.odd && s.name.n == 0:
@@ -205,7 +206,10 @@ func (s *Scanner) codingByte(b byte) bool {
 	case b == ',':
 		return s.codingEnd()
 	case b == '\r' || b == '\n':
-		if !s.codingEnd() || s.hasTE && s.find(AmbiguousTransferEncoding) {
+		if !s.codingEnd() {
+			return false
+		}
+		if (s.hasTE || c.other && c.chunked) && s.find(AmbiguousTransferEncoding) {
 			return false
 		}
 		s.hasTE = true
@@ -235,13 +239,14 @@ func (s *Scanner) codingEnd() bool {
 			s.find(BadTransferEncoding) // chunked has to be last
 			return false
 		}
-		if s.find(AmbiguousTransferEncoding) {
-			return false
-		}
+		c.other = true
 	default:
 		known = false
 		s.find(BadTransferEncoding)
 	}
-	*c = te{chunked: c.chunked}
+	c.next()
 	return known
 }
+
+// next prepares for the next coding of the list, or the next line.
+func (c *te) next() { *c = te{chunked: c.chunked, other: c.other} }
