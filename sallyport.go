@@ -11,6 +11,8 @@ import (
 	_ "github.com/sallyport-gateway/sallyport/modules/app"
 	_ "github.com/sallyport-gateway/sallyport/modules/auth"
 	_ "github.com/sallyport-gateway/sallyport/modules/cors"
+	_ "github.com/sallyport-gateway/sallyport/modules/desync"
+	_ "github.com/sallyport-gateway/sallyport/modules/elb"
 	_ "github.com/sallyport-gateway/sallyport/modules/health"
 	_ "github.com/sallyport-gateway/sallyport/modules/problem"
 	_ "github.com/sallyport-gateway/sallyport/modules/ratelimiter"

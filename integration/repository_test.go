@@ -17,18 +17,22 @@ import (
 // suiteModules is every module of the suite.
 var suiteModules = []string{
 	"admin.api.sallyport",
+	"caddy.listeners.desync",
+	"caddy.listeners.elb",
 	"caddy.logging.encoders.redact",
 	"http.handlers.access_rules",
 	"http.handlers.allowlist",
 	"http.handlers.auth",
 	"http.handlers.auth_error_route",
 	"http.handlers.cors",
+	"http.handlers.elb_placeholders",
 	"http.handlers.health",
 	"http.handlers.problem",
 	"http.handlers.problem_fallback",
 	"http.handlers.quota",
 	"http.handlers.rate_limiter",
 	"http.handlers.redact",
+	"http.ip_sources.elb",
 	"sallyport",
 }
 
