@@ -25,6 +25,7 @@ type backend struct {
 	mu       sync.Mutex
 	raw      []byte
 	complete []string // request lines, and bodies behind a tab
+	open     map[net.Conn]bool
 }
 
 func newBackend(t *testing.T) *backend {
@@ -33,7 +34,7 @@ func newBackend(t *testing.T) *backend {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &backend{ln: ln}
+	b := &backend{ln: ln, open: make(map[net.Conn]bool)}
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		for {
@@ -46,6 +47,11 @@ func newBackend(t *testing.T) *backend {
 	})
 	t.Cleanup(func() {
 		ln.Close()
+		b.mu.Lock()
+		for c := range b.open {
+			c.Close() // Caddy keeps idle ones for two minutes
+		}
+		b.mu.Unlock()
 		serving.Wait()
 	})
 	return b
@@ -68,7 +74,15 @@ func (b *backend) take() (raw string, complete []string) {
 }
 
 func (b *backend) serve(c net.Conn) {
-	defer c.Close()
+	b.mu.Lock()
+	b.open[c] = true
+	b.mu.Unlock()
+	defer func() {
+		b.mu.Lock()
+		delete(b.open, c)
+		b.mu.Unlock()
+		c.Close()
+	}()
 	r := bufio.NewReader(io.TeeReader(c, b))
 	for {
 		request, upgrade, err := lenient(r)
