@@ -241,6 +241,8 @@ func TestWhatDoesNotComeThroughTheBalancer(t *testing.T) {
 type logEntry struct {
 	Logger  string `json:"logger"`
 	Reason  string `json:"reason"`
+	ID      string `json:"request_id"`
+	Trace   string `json:"balancer_trace"`
 	Request struct {
 		ClientIP   string `json:"client_ip"`
 		RemotePort string `json:"remote_port"`
