@@ -28,17 +28,52 @@
 //
 // # Reloads
 //
-// The old configuration's guards answer with Connection: close until clients have
-// moved to the new one, at most five seconds, and only then does Caddy stop its
-// servers. A connection for each request still loses a few: they wait in the
-// queue of the listening socket that is closed.
-//
-// It holds for clients whose requests pass a guard; others learn of the reload as
-// from stock Caddy, when their connection is closed.
+// The old configuration answers with Connection: close until clients have moved
+// to the new one, at most five seconds, and only then does Caddy stop its servers.
+// A connection for each request still loses a few: they wait in the queue of the
+// listening socket that is closed. It holds for servers with a guard, elb or
+// health.
 //
 // A configuration that cannot be provisioned is rejected before Caddy replaces
 // the admin endpoint. One that cannot be started, or that says `admin off`, has
 // replaced it by then: the configuration in force is loaded again to bring it
 // back, and reads its files again. A rejected configuration's default logger does
 // not stay.
+//
+// # The end of the process
+//
+// On SIGTERM (or SIGINT, or POST /stop) the gateway leaves in phases, each with a
+// log line and a value of sallyport_drain_phase:
+//
+//	1 draining  at once: /readyz answers 503, every response says Connection: close
+//	            (GOAWAY in HTTP/2). New requests are served, until the balancer has
+//	            noticed: for Caddy's global option shutdown_delay.
+//	2 closing   no new connections; requests under way, WebSockets and streams
+//	            included, are finished: for Caddy's global option grace_period.
+//	3 drained   nothing is under way. What was at the end of the grace period is cut.
+//
+// Unset, grace_period is 15s, and shutdown_delay 10s where there is a health
+// directive, whose prober needs it, else 0: together less than the 30 s after which
+// Kubernetes and ECS end a process. Make shutdown_delay longer than the balancer's
+// probe interval times its unhealthy threshold, and the orchestrator's patience
+// longer than both. Sites of servers without a guard, elb or health do not ask
+// clients to leave.
+//
+// # Slow clients
+//
+// On the same servers, what a client may take its time for is set unless
+// `servers { timeouts … }` says otherwise: 20 s for the head of a request and for
+// the TLS handshake (read_header), 30 s between the parts of a body and, beyond
+// that, 240 bytes a second on average (read_body_idle 30s 240; a negative rate
+// turns it off, such as for streams of gRPC clients). What is cut is counted in
+// sallyport_slow_clients_total{server,what}: header, body, and connections, those
+// of a client beyond connections_per_client of http.ip_sources.elb. A connection
+// on which a body was cut is closed, so that the rest of it is not taken for the
+// next request.
+//
+// # Metrics
+//
+// sallyport_drain_phase, sallyport_requests_in_flight (upgraded connections
+// included), sallyport_slow_clients_total{server,what}, and of all guards
+// sallyport_decisions_total{site,guard,verdict,reason}.
 package app

@@ -4,12 +4,15 @@
 //		health
 //	}
 //
-//	GET /livez   200 while the process serves requests
-//	GET /readyz  200 when every condition of readiness holds, else 503
+//	GET /livez     200 while the process serves requests
+//	GET /readyz    200 when every condition of readiness holds, else 503
+//	GET /startupz  200 once every condition has held, from then on, else 503
 //
-// Conditions come from the modules of the same configuration, such as a key set
-// that was loaded. Which one does not hold is logged, when that changes, and not
-// shown: a prober may be anybody. Other paths go on to the next handler, other
+// The configuration has to be in force, and the gateway not about to end: from
+// SIGTERM on it is not ready (see package app for what follows). Other conditions
+// come from the modules of the same configuration, such as a key set that was
+// loaded. Which one does not hold is logged, when that changes, and not shown: a
+// prober may be anybody. Other paths go on to the next handler, other
 // methods than GET and HEAD are answered with 405.
 //
 // Put it on a port of its own, or in front of the guards' sites: it is no guard
