@@ -19,6 +19,26 @@ const (
 
 func (f *name) reset() { f.length, f.n, f.dash, f.odd, f.framed, f.last = 0, 0, 0, false, false, 0 }
 
+// addTokens takes the bytes at the beginning of p that are of a token, and
+// returns how many they are.
+func (f *name) addTokens(p []byte) int {
+	for i, b := range p {
+		switch v := lower[b]; {
+		case v != 0:
+			if f.n < len(f.norm) {
+				f.norm[f.n] = v
+			}
+			f.n++
+			f.length++
+		case is(b, isToken):
+			f.add(b)
+		default:
+			return i
+		}
+	}
+	return len(p)
+}
+
 // add takes the name's next byte.
 func (f *name) add(b byte) {
 	v := lower[b]

@@ -1,5 +1,7 @@
 package framing
 
+import "encoding/binary"
+
 // Preface is what an HTTP/2 connection begins with (RFC 9113 §3.4). A connection
 // that does is none for a Scanner. It has to match to the last byte: net/http
 // serves "PRI * HTTP/2.0" with headers as an HTTP/1 request.
@@ -165,16 +167,13 @@ func (s *Scanner) Scan(p []byte) (int, Event) {
 			}
 			i++
 		case inName:
-			for i < len(p) && is(p[i], isToken) {
-				s.name.add(p[i])
-				i++
-			}
+			i += s.name.addTokens(p[i:])
 			if i < len(p) && !s.nameEnd(p[i]) {
 				return i, Refuse
 			}
 			i++
 		case inValue:
-			i = skip(p, i, isValue)
+			i = skip(p, skipVisible(p, i), isValue)
 			if i < len(p) && !s.value(p[i]) {
 				return i, Refuse
 			}
@@ -214,6 +213,19 @@ func (s *Scanner) Scan(p []byte) (int, Event) {
 func skip(p []byte, i int, class uint8) int {
 	for i < len(p) && table[p[i]]&class != 0 {
 		i++
+	}
+	return i
+}
+
+// skipVisible skips words of eight bytes from 0x20 to 0x7e: the sum and the
+// difference set the highest bit of a byte that is over or under that, if not of
+// that byte, then of one above it.
+func skipVisible(p []byte, i int) int {
+	for ; i+8 <= len(p); i += 8 {
+		word := binary.LittleEndian.Uint64(p[i:])
+		if (word|(word+0x0101010101010101)|(word-0x2020202020202020))&0x8080808080808080 != 0 {
+			break
+		}
 	}
 	return i
 }
