@@ -108,6 +108,8 @@ func (c *Conn) receive() (Header, error) {
 		case length > 0:
 			c.unread = c.buffer[length:n]
 			return Parse(c.buffer[:length], c.rules)
+		case n == len(c.buffer):
+			return Header{}, ErrOversized // as Length says; never read into nothing
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return Header{}, ErrTimeout
 		case err != nil && n == 0:

@@ -243,7 +243,9 @@ func TestASilentConnectionIsClosedWhenItsTimeIsOver(t *testing.T) {
 
 func TestATricklingHeaderHasOneTimeoutForAllOfIt(t *testing.T) {
 	inBubble(t, func(t *testing.T, balancer net.Conn, c *Conn, g *recorder) {
+		stopped := make(chan struct{})
 		go func() {
+			defer close(stopped)
 			for _, b := range proxied4() {
 				time.Sleep(time.Second / 2)
 				if _, err := balancer.Write([]byte{b}); err != nil {
@@ -258,6 +260,7 @@ func TestATricklingHeaderHasOneTimeoutForAllOfIt(t *testing.T) {
 		if took := time.Since(start); took != 3*time.Second {
 			t.Errorf("after %s", took)
 		}
+		<-stopped
 		g.outcome(t, ErrTimeout, 0, 0)
 	})
 }

@@ -182,19 +182,15 @@ func local(read *proxyproto.Header, b []byte, rules Rules) (Header, error) {
 // proxied judges what the library accepts of a header with a client: also
 // datagrams and Unix sockets, any address, and TLVs that it has not looked at.
 func proxied(read *proxyproto.Header, b []byte) (Header, error) {
-	source, ok1 := read.SourceAddr.(*net.TCPAddr)
-	destination, ok2 := read.DestinationAddr.(*net.TCPAddr)
-	if !ok1 || !ok2 {
+	source, ok := read.SourceAddr.(*net.TCPAddr)
+	if !ok {
 		return Header{}, ErrMalformed
 	}
-	from, ok1 := netip.AddrFromSlice(source.IP)
-	to, ok2 := netip.AddrFromSlice(destination.IP)
-	// Both were read in the family that the header names. An IPv4 address in IPv6
-	// form may stand beside an IPv6 one: that is how two families share a header.
-	if !ok1 || !ok2 || from.Is4() != to.Is4() || from.Zone() != "" {
-		return Header{}, ErrMalformed
-	}
-	if from = from.Unmap(); !isClient(from) {
+	// The library has read both in the family that the header names. An IPv4
+	// address in IPv6 form may stand beside an IPv6 one: that is how two families
+	// share a header.
+	from, ok := netip.AddrFromSlice(source.IP)
+	if from = from.Unmap(); !ok || !isClient(from) {
 		return Header{}, ErrMalformed
 	}
 	h := Header{Client: netip.AddrPortFrom(from, uint16(source.Port))}
