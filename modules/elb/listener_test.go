@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -22,6 +23,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
 
 	_ "github.com/sallyport-gateway/sallyport/modules/allowlist"
 	_ "github.com/sallyport-gateway/sallyport/modules/elb"
@@ -617,5 +619,57 @@ func TestServersThatAreNotBehindTheListenerAreRefused(t *testing.T) {
 	})
 	if status, _ := ask(t, g, v2("192.0.2.7"), get); status != 200 {
 		t.Errorf("after all that was refused: got %d", status)
+	}
+}
+
+func TestACDNInFrontOfTheBalancerNamesTheClient(t *testing.T) {
+	g := gatetest.Run(t, behind(`		trusted_proxies elb cloudflare {
+			from 203.0.113.0/24
+		}
+		trusted_proxies_strict
+		listener_wrappers {
+			elb aws_nlb {
+				from 127.0.0.1
+			}
+		}`, echo))
+	tellHeaders(g)
+	request := "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nX-Forwarded-For: 192.0.2.66, 192.0.2.7\r\nCF-Connecting-IP: 192.0.2.7\r\n\r\n"
+	tests := []struct {
+		name, header string
+		status       int
+		client       string
+	}{
+		{"through the CDN", v2("203.0.113.9"), 200, "client=192.0.2.7 remote=203.0.113.9"},
+		{"past the CDN, a header is only a claim", v2("192.0.2.8"), 200, "client=192.0.2.8 remote=192.0.2.8"},
+		{"past the CDN, not allowed", v2("198.51.100.1"), 403, ""},
+		{"a health check with the headers of a CDN", local, 400, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			status, body := ask(t, g, tt.header, request)
+			if status != tt.status || !strings.Contains(body, tt.client) || strings.Contains(body, "192.0.2.66") {
+				t.Errorf("got %d, %q, want %d, %q", status, body, tt.status, tt.client)
+			}
+		})
+	}
+}
+
+func TestAServerWithAutomaticHTTPSIsChecked(t *testing.T) {
+	for wrappers, want := range map[string]string{
+		"elb aws_nlb {\n from 10.0.0.0/16\n }":       "add tls in a line below elb",
+		"elb aws_nlb {\n from 10.0.0.0/16\n }\n tls": "HTTP/3 is UDP",
+	} {
+		config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte("{\n\tadmin off\n\tpersist_config off\n\tservers :443 {\n\t\tlistener_wrappers {\n"+
+			wrappers+"\n\t\t}\n\t}\n}\nexample.com {\n\trespond ok\n}\n"), map[string]any{"filename": "Caddyfile"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var parsed caddy.Config
+		if err := json.Unmarshal(config, &parsed); err != nil {
+			t.Fatal(err)
+		}
+		if err := caddy.Validate(&parsed); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", wrappers, err, want)
+		}
 	}
 }
