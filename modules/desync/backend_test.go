@@ -138,7 +138,7 @@ func lenient(r *bufio.Reader) (request string, upgrade bool, err error) {
 	var body bytes.Buffer
 	for chunked && err == nil {
 		size, _, _ := strings.Cut(line(), ";")
-		n, bad := strconv.ParseUint(strings.TrimSpace(size), 16, 32)
+		n, bad := strconv.ParseUint(strings.TrimSpace(size), 16, 63)
 		if bad != nil || n == 0 {
 			for err == nil && line() != "" {
 			}

@@ -62,7 +62,6 @@ func readAll(c net.Conn, size int) (string, error) {
 }
 
 func TestWhatIsReadDoesNotDependOnHowItCame(t *testing.T) {
-	t.Parallel()
 	for _, mode := range []string{modeMonitor, modeDefensive, modeStrictest} {
 		for _, tt := range cases {
 			input := tt.input + next
@@ -83,7 +82,6 @@ func TestWhatIsReadDoesNotDependOnHowItCame(t *testing.T) {
 }
 
 func TestAnInterruptedReadLosesNothing(t *testing.T) {
-	t.Parallel()
 	inner := &pieces{input: get + "\r", size: 1 << 20, err: os.ErrDeadlineExceeded}
 	c := newConn(inner, wrapper(t, modeStrictest))
 	first, err := readAll(c, 4096)
@@ -98,7 +96,6 @@ func TestAnInterruptedReadLosesNothing(t *testing.T) {
 }
 
 func TestAHijackedConnectionIsReadAsItIs(t *testing.T) {
-	t.Parallel()
 	inner := &pieces{input: get + "\r", size: 1 << 20, err: os.ErrDeadlineExceeded}
 	c := newConn(inner, wrapper(t, modeStrictest))
 	_, _ = readAll(c, 4096)
@@ -123,7 +120,6 @@ type outerAddr struct{ net.Addr }
 func (a outerAddr) Unwrap() net.Addr { return a.Addr }
 
 func TestTheAddressLeadsToTheOneBelow(t *testing.T) {
-	t.Parallel()
 	c := newConn(&pieces{}, wrapper(t, ""))
 	a := c.RemoteAddr()
 	if a.Network() != "tcp" || a.String() != "192.0.2.1:1234" {
@@ -135,7 +131,6 @@ func TestTheAddressLeadsToTheOneBelow(t *testing.T) {
 }
 
 func TestSendfileAndHalfCloseReachTheConnectionBelow(t *testing.T) {
-	t.Parallel()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -183,7 +178,6 @@ type writeOnly struct {
 func (w writeOnly) Write(p []byte) (int, error) { return w.Writer.Write(p) }
 
 func TestAcceptFailsAfterClose(t *testing.T) {
-	t.Parallel()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -231,6 +225,32 @@ func FuzzNetHTTPServesWhatWasJudged(f *testing.F) {
 			}
 			if _, err := io.Copy(io.Discard, request.Body); err != nil {
 				return
+			}
+		}
+	})
+}
+
+// FuzzABelievingServerSeesTheSameRequests lets a server that believes everything
+// read what strictest passes: it must not find more requests than were judged.
+func FuzzABelievingServerSeesTheSameRequests(f *testing.F) {
+	for _, tt := range cases {
+		f.Add(tt.input + next)
+		f.Add(next + tt.input + next)
+	}
+	f.Fuzz(func(t *testing.T, input string) {
+		passed, _ := readAll(newConn(&pieces{input: input, size: 4096}, wrapper(t, modeStrictest)), 4096)
+		if strings.HasPrefix(passed, framing.Preface) {
+			return
+		}
+		passed = strings.TrimSuffix(passed, poison)
+		most := len(judged(input, framing.Acceptable))
+		r := bufio.NewReader(strings.NewReader(passed))
+		for i := range most + 1 {
+			if _, _, err := lenient(r); err != nil {
+				return
+			}
+			if i == most {
+				t.Fatalf("more than %d requests in %q", most, passed)
 			}
 		}
 	})

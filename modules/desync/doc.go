@@ -54,8 +54,9 @@
 // verdict is forwarded, closed, refused or monitored, and the reason of a compliant
 // request Compliant. A request whose body breaks is counted once more. In monitor,
 // counting ends on a connection with the first severe request: nobody can say
-// where the next one begins. Log lines are written at debug only, so that no caller
-// fills a log.
+// where the next one begins. An acceptable or ambiguous request that net/http refuses
+// before the end of its head may not be counted. Log lines are written at debug
+// only, so that no caller fills a log.
 //
 // It fails closed: what it cannot follow is refused. A server on which it stands in
 // front of tls, or twice, is refused.

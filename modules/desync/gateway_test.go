@@ -287,3 +287,42 @@ func TestReloadsAndTheEndLeaveNothingBehind(t *testing.T) {
 	})
 	goleak.VerifyNone(t, before)
 }
+
+func TestABrokenBodyEndsTheConnectionAlsoWhenNobodyReadsIt(t *testing.T) {
+	for _, tt := range []struct {
+		mode string
+		want int // answers with 200
+	}{{modeMonitor, 2}, {modeDefensive, 1}, {modeStrictest, 1}} {
+		t.Run(tt.mode, func(t *testing.T) {
+			g := gatetest.Run(t, globals(tt.mode, "", "")+"http://:{$PORT} {\n\trespond ok\n}\n")
+			answer := exchange(t, g, chunked+"5;\x01\r\nhello\r\n0\r\n\r\n"+next, 1<<20)
+			if got := strings.Count(answer, "HTTP/1.1 200"); got != tt.want {
+				t.Errorf("%d answers: %q", got, answer)
+			}
+		})
+	}
+}
+
+func TestAWebSocketOverTLSIsLetGoToo(t *testing.T) {
+	cert, key := certificate(t)
+	b := newBackend(t)
+	g := gatetest.Run(t, globals(modeStrictest, "", "")+"https://localhost:{$PORT} {\n\ttls "+cert+" "+key+"\n\treverse_proxy "+b.ln.Addr().String()+"\n}\n")
+	c := tls.Client(dial(t, g), &tls.Config{InsecureSkipVerify: true, ServerName: "localhost"})
+	defer c.Close()
+	r := bufio.NewReader(c)
+	if _, err := io.WriteString(c, "GET /socket HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(r, nil)
+	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("%v %v", resp, err)
+	}
+	data := []byte("\x00\x81GET\n")
+	if _, err := c.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	echo := make([]byte, len(data))
+	if _, err := io.ReadFull(r, echo); err != nil || !bytes.Equal(echo, data) {
+		t.Errorf("%q %v", echo, err)
+	}
+}

@@ -185,7 +185,6 @@ func everyCounter(t *testing.T, mode string) {
 		case class == framing.Ambiguous:
 			verdict = closed
 		}
-		// In strictest a request may be refused for something less, earlier.
 		counter := requests.WithLabelValues(server, verdict, tt.reason.String())
 		before := value(t, counter)
 		exchange(t, g, tt.input+next, 1<<20)
