@@ -45,13 +45,6 @@ func clientOf(r *http.Request) *proxyheader.Addr {
 	return proxyheader.Find(conn.RemoteAddr())
 }
 
-// isHealthCheck reports whether the balancer in front of the listener opened r's
-// connection on its own behalf.
-func isHealthCheck(r *http.Request) bool {
-	a := clientOf(r)
-	return a != nil && a.Local
-}
-
 // passthrough is a balancer that passes TCP through: the client is who the
 // connection's header says, and what the request says about it, the client wrote.
 type passthrough struct{}
