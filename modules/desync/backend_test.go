@@ -193,6 +193,10 @@ func exchange(t *testing.T, g *gatetest.Gate, input string, size int) string {
 func dial(t *testing.T, g *gatetest.Gate) net.Conn {
 	t.Helper()
 	c, err := net.Dial("tcp", strings.TrimPrefix(g.URL, "http://"))
+	for try := 0; try < 5 && errors.Is(err, syscall.ECONNRESET); try++ {
+		// The kernel gave the connection to a server that a reload is just closing.
+		c, err = net.Dial("tcp", strings.TrimPrefix(g.URL, "http://"))
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
