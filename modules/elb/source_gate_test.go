@@ -292,7 +292,6 @@ func TestServersThatDeriveAnotherClientAreRefused(t *testing.T) {
 		{"a Unix socket", elb("aws_alb") + "trusted_proxies_unix", []string{"trusted_proxies_unix trusts"}},
 		{"an idle timeout as long as the balancer's", elb("gcp_alb") + "timeouts {\n idle 600s\n}", []string{"timeouts idle 10m0s is not longer", "set 10m30s"}},
 		{"headers smaller than the balancer's", elb("aws_alb") + "max_header_size 32KiB", []string{"max_header_size 32768 is less than the 81920 bytes"}},
-		{"two balancers", elb("gcp_alb") + "listener_wrappers {\n elb aws_nlb {\n from 127.0.0.1\n }\n}", []string{"has a balancer already"}},
 		{"everything at once", "trusted_proxies elb cloudflare {\n from 127.0.0.1\n}\ntrusted_proxies_unix\nclient_ip_headers CF-Connecting-IP\n" +
 			"max_header_size 1KiB\ntimeouts {\n idle 5m\n}", []string{"elb needs trusted_proxies_strict", "trusted_proxies_unix trusts",
 			"client_ip_headers CF-Connecting-IP", "max_header_size 1024", "timeouts idle 5m0s"}},
