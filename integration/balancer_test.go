@@ -42,8 +42,9 @@ const (
 // backend answers orders with data that may not leave, and remembers what it saw.
 type backend struct {
 	*httptest.Server
-	mu   sync.Mutex
-	seen *http.Request
+	mu      sync.Mutex
+	seen    *http.Request
+	targets []string
 }
 
 func newBackend(t *testing.T) *backend {
@@ -66,6 +67,7 @@ func serveBackend(t *testing.T, ln net.Listener) *backend {
 func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	b.mu.Lock()
 	b.seen = r
+	b.targets = append(b.targets, r.URL.Path)
 	b.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Access-Control-Allow-Origin", "*")
@@ -79,6 +81,15 @@ func (b *backend) last() *http.Request {
 	r := b.seen
 	b.seen = nil
 	return r
+}
+
+// paths are those of all requests that the backend saw, and forgets them.
+func (b *backend) paths() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	paths := b.targets
+	b.targets = nil
+	return paths
 }
 
 // startBalanced starts the example of that name behind HAProxy.

@@ -18,7 +18,8 @@ import (
 )
 
 // passthrough is a gateway whose TLS balancers pass through: one on 443, and on
-// the ports above it one for each thing that vendors add to their headers.
+// the ports above it one for each thing that vendors add to their headers, one
+// that takes clients' own addresses, and one with another mode of desync.
 const passthrough = `{
 	admin {$ADMIN}
 	auto_https disable_redirects
@@ -31,6 +32,7 @@ const passthrough = `{
 				timeout 1s
 			}
 			tls
+			desync strictest
 		}
 	}
 	servers :444 {
@@ -73,6 +75,16 @@ const passthrough = `{
 			tls
 		}
 	}
+	servers :448 {
+		protocols h1 h2
+		listener_wrappers {
+			elb proxy_protocol {
+				from 10.0.1.5/32
+			}
+			tls
+			desync defensive
+		}
+	}
 }
 (policy) {
 	log
@@ -85,7 +97,7 @@ const passthrough = `{
 		header_up X-Vendor "{elb.vpce_id}/{elb.psc_connection_id}/{elb.link_id}"
 	}
 }
-https://api.test, https://api.test:444, https://api.test:445, https://api.test:446, https://api.test:447 {
+https://api.test, https://api.test:444, https://api.test:445, https://api.test:446, https://api.test:447, https://api.test:448 {
 	import policy
 }
 https://probe.test {
@@ -108,6 +120,9 @@ listen nlb
 	http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host probe.test
 	http-check expect status 200
 	server gw-a 10.0.1.11:443 send-proxy-v2 check check-send-proxy check-ssl verify none check-sni api.test inter 200ms fall 2 rise 2
+listen plain
+	bind :::448 v4v6
+	server gw-a 10.0.1.11:448 send-proxy
 `
 
 // passed is that gateway in a lab, with the balancer in front of it.
