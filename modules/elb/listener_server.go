@@ -57,7 +57,8 @@ func checkWrappers(server *caddyhttp.Server) error {
 	return errors.Join(errs...)
 }
 
-// checkProtocols refuses HTTP/3, whose packets bypass every listener wrapper.
+// checkProtocols refuses HTTP/3: its packets bypass every listener wrapper and
+// the edge, and clients that are told of it meet nobody at the balancer.
 func checkProtocols(server *caddyhttp.Server) error {
 	if len(server.TLSConnPolicies) == 0 {
 		return nil
@@ -68,7 +69,7 @@ func checkProtocols(server *caddyhttp.Server) error {
 			protocols = server.ListenProtocols[i]
 		}
 		if slices.Contains(protocols, "h3") {
-			return errors.New("HTTP/3 is UDP, which a TCP balancer does not pass on: set `protocols h1 h2`")
+			return errors.New("HTTP/3 is UDP, which no balancer passes on to what is behind it: set `protocols h1 h2`")
 		}
 	}
 	return nil

@@ -592,7 +592,7 @@ func TestServersThatAreNotBehindTheListenerAreRefused(t *testing.T) {
 	tests := []struct {
 		name, options, site, want string
 	}{
-		{"HTTP/3", "listener_wrappers {\n" + elb + "tls\n }", site, "HTTP/3 is UDP, which a TCP balancer does not pass on: set `protocols h1 h2`"},
+		{"HTTP/3", "listener_wrappers {\n" + elb + "tls\n }", site, "HTTP/3 is UDP, which no balancer passes on to what is behind it: set `protocols h1 h2`"},
 		{"behind tls", "protocols h1 h2\n listener_wrappers {\n http_redirect\n tls\n" + elb + "}", site, "put elb in front of tls"},
 		{"no tls line", "protocols h1 h2\n listener_wrappers {\n" + elb + "}", site, "add tls in a line below elb"},
 		{"twice", "listener_wrappers {\n" + elb + elb + "}", echo, "twice"},
@@ -642,6 +642,7 @@ func TestACDNInFrontOfTheBalancerNamesTheClient(t *testing.T) {
 		{"through the CDN", v2("203.0.113.9"), 200, "client=192.0.2.7 remote=203.0.113.9"},
 		{"past the CDN, a header is only a claim", v2("192.0.2.8"), 200, "client=192.0.2.8 remote=192.0.2.8"},
 		{"past the CDN, not allowed", v2("198.51.100.1"), 403, ""},
+		{"a health check with the headers of a CDN", local, 400, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -42,8 +42,8 @@ type profile struct {
 
 const kib = 1 << 10
 
-// profiles are the balancers that `elb` knows. Read in the makers' documentation
-// in November 2026.
+// profiles are the balancers that `elb` knows, as their makers document them, read
+// in November 2026; some pages only in excerpts and copies.
 var profiles = []profile{
 	{
 		// X-Forwarded-For (mode append, the default), -Proto, -Port:

@@ -165,6 +165,9 @@ func (s *Source) checkServer(server *caddyhttp.Server) []error {
 			errs = append(errs, fmt.Errorf("client_ip_headers %s is not what elb writes the client to: remove client_ip_headers", name))
 		}
 	}
+	if err := checkProtocols(server); err != nil {
+		errs = append(errs, err)
+	}
 	if s.profile == nil {
 		return errs
 	}
@@ -188,6 +191,11 @@ func (s *Source) checkServer(server *caddyhttp.Server) []error {
 
 // Identify implements edge.Balancer.
 func (s *Source) Identify(r *http.Request, req *edge.Request) {
+	// A TCP balancer in front of this one checks our health: on behalf of nobody.
+	if conn := clientOf(r); conn != nil && conn.Local {
+		removeClaims(r.Header)
+		return
+	}
 	peer, ok := forwarded.Peer(r.RemoteAddr)
 	if !ok {
 		removeClaims(r.Header)

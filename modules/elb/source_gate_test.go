@@ -3,6 +3,7 @@ package elb
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddytls"
 
 	_ "github.com/sallyport-gateway/sallyport/modules/allowlist"
 	"github.com/sallyport-gateway/sallyport/modules/internal/gatetest"
@@ -385,5 +387,14 @@ func TestOneClientHasOnlySoManyConnections(t *testing.T) {
 	close(release)
 	if got := <-done; got != 200 {
 		t.Errorf("the first got %d", got)
+	}
+}
+
+func TestHTTP3BypassesTheBalancer(t *testing.T) {
+	for protocol, refused := range map[string]bool{"h2": false, "h3": true} {
+		server := &caddyhttp.Server{TrustedProxiesStrict: 1, Protocols: []string{"h1", protocol}, TLSConnPolicies: caddytls.ConnectionPolicies{new(caddytls.ConnectionPolicy)}}
+		if err := errors.Join(new(Source).checkServer(server)...); (err != nil) != refused {
+			t.Errorf("%s: got %v", protocol, err)
+		}
 	}
 }
