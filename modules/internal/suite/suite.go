@@ -38,6 +38,25 @@ func Of(ctx caddy.Context) (*Config, error) {
 	return owner.Suite(), nil
 }
 
+// contributions are what modules add to every configuration.
+var contributions []func(caddy.Context, *Config) error
+
+// Contribute makes f run for every configuration, when its app is provisioned:
+// for what a module does for the whole gateway and not where it is named. Call it
+// in init. Other apps may not be provisioned by then.
+func Contribute(f func(caddy.Context, *Config) error) {
+	contributions = append(contributions, f)
+}
+
+// Contributions runs what was given to Contribute. It is for the app.
+func (c *Config) Contributions(ctx caddy.Context) error {
+	var errs []error
+	for _, f := range contributions {
+		errs = append(errs, f(ctx, c))
+	}
+	return errors.Join(errs...)
+}
+
 // Config is shared by the modules of one configuration. Its methods are safe for
 // concurrent use; the exported fields are set before the first of them runs.
 type Config struct {
