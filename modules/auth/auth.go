@@ -9,8 +9,11 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	"github.com/sallyport-gateway/sallyport/caddyfile/order"
+	"github.com/sallyport-gateway/sallyport/modules/internal/edge"
+	"github.com/sallyport-gateway/sallyport/modules/internal/exposure"
 	"github.com/sallyport-gateway/sallyport/modules/internal/guard"
 )
 
@@ -90,7 +93,24 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	h.identity = newIdentityHeaders(h.IdentityHeaders, sources)
 	h.challenges = newChallenges(h.Alternatives)
+	if err := h.warnPlain(ctx); err != nil {
+		return err
+	}
 	return h.guardErrorRoutes(ctx)
+}
+
+// warnPlain says when credentials come in unencrypted.
+func (h *Handler) warnPlain(ctx caddy.Context) error {
+	around, err := edge.Of(ctx)
+	if err != nil {
+		return err
+	}
+	if open := exposure.Plain(around.Caddy(), around.Balancer() != nil); len(open) > 0 {
+		h.Logger().Warn("credentials arrive unencrypted: auth is on plain HTTP, and no balancer is trusted that could have ended TLS; "+
+			"use https, bind to loopback, or name the balancer with trusted_proxies elb",
+			zap.String("site", h.Site()), zap.Strings("listen", open))
+	}
+	return nil
 }
 
 // Cleanup implements caddy.CleanerUpper.
