@@ -10,10 +10,13 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddytls"
 	"github.com/gaissmai/bart"
+	"go.uber.org/zap"
 
 	"github.com/sallyport-gateway/sallyport/modules/elb/forwarded"
 	"github.com/sallyport-gateway/sallyport/modules/internal/edge"
+	"github.com/sallyport-gateway/sallyport/modules/internal/exposure"
 )
 
 func init() {
@@ -91,6 +94,27 @@ func (s *Source) Provision(ctx caddy.Context) error {
 		connections = *s.ConnectionsPerClient
 	}
 	server.LimitConnections(connections)
+	return warnTLS(ctx, server.Caddy())
+}
+
+// warnTLS says when the server does what works only without a balancer that ends
+// TLS in front of it.
+func warnTLS(ctx caddy.Context, server *caddyhttp.Server) error {
+	if len(server.TLSConnPolicies) == 0 {
+		return nil
+	}
+	app, err := ctx.App("tls")
+	if err != nil {
+		return err
+	}
+	if names := exposure.Challenged(server, app.(*caddytls.TLS)); len(names) > 0 {
+		ctx.Logger().Warn("ACME does not work behind an HTTPS balancer, which gets the challenges: write http:// in the site's address, "+
+			"or use tls internal or a mounted certificate", zap.Strings("names", names), zap.Strings("listen", server.Listen))
+	}
+	if exposure.Redirects(server) {
+		ctx.Logger().Warn("redirects to HTTPS loop if the balancer speaks HTTP to this gateway: write http:// in the site's address, "+
+			"or set auto_https disable_redirects", zap.Strings("listen", server.Listen))
+	}
 	return nil
 }
 
