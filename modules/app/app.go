@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -39,11 +40,17 @@ type App struct {
 	// Canonical says how requests with two readings are treated.
 	Canonical Canonical `json:"canonical,omitzero"`
 
+	// SessionTicketsRaw is a tls.stek module: where the keys of TLS session tickets
+	// come from. Default: each gateway makes its own, and no other resumes its
+	// sessions.
+	SessionTicketsRaw json.RawMessage `json:"session_tickets,omitempty" caddy:"namespace=tls.stek inline_key=provider"`
+
 	ctx       caddy.Context
 	suite     *suite.Config
 	admin     bool          // this configuration has an admin endpoint
 	adminKept bool          // the admin endpoint is still the one of the configuration in force
 	served    chan struct{} // closed when this configuration, which was in force, is replaced
+	tickets   *tickets      // nil without SessionTicketsRaw
 }
 
 // Canonical configures the check in front of every request.
@@ -78,6 +85,12 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := metric.Register(ctx, suite.Collectors...); err != nil {
 		return err
 	}
+	if err := a.shareTickets(ctx); err != nil {
+		return err
+	}
+	if err := a.suite.Contributions(ctx); err != nil {
+		return err
+	}
 	events, err := ctx.App("events")
 	if err != nil {
 		return err
@@ -100,6 +113,7 @@ func (a *App) Stop() error { return nil }
 // Cleanup gives back what loading this configuration changed, if it never came
 // into force.
 func (a *App) Cleanup() error {
+	a.tickets.stop()
 	if a.served == nil {
 		a.giveBack()
 	}
@@ -112,6 +126,7 @@ func (a *App) started() {
 	inForce.logger.Store(caddy.Log())
 	inForce.admin.Store(a.admin)
 	a.served = make(chan struct{})
+	a.tickets.start(a.ctx)
 	a.suite.InForce()
 	go watchLogger(a.served)
 }

@@ -29,6 +29,7 @@ func parseGlobal(d *caddyfile.Dispenser, _ any) (any, error) {
 //			mode  enforce | dry_run
 //			allow <forms...>
 //		}
+//		session_tickets shared
 //	}
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
@@ -36,8 +37,15 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		switch o.Val() {
 		case "canonical":
 			return a.Canonical.unmarshal(o)
+		case "session_tickets":
+			var provider string
+			if err := read.Word(o, &provider, sharedTickets); err != nil {
+				return err
+			}
+			a.SessionTicketsRaw = caddyconfig.JSON(map[string]string{"provider": provider}, nil)
+			return nil
 		default:
-			return read.Unknown(o, "canonical")
+			return read.Unknown(o, "canonical", "session_tickets")
 		}
 	})
 }
