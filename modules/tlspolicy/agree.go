@@ -1,0 +1,163 @@
+package tlspolicy
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddytls"
+	"github.com/caddyserver/certmagic"
+)
+
+// agree returns an error for everything that is weaker than the policy in a
+// connection policy that a client of the site can get. They are judged as Caddy
+// will use them, after the site's directives were merged and with what
+// automatic HTTPS and other sites added: that is where settings get lost.
+func (h *Handler) agree(server *caddyhttp.Server, hosts []string) error {
+	if len(server.TLSConnPolicies) == 0 {
+		return errors.New("tls_policy is for sites with TLS: this server has none")
+	}
+	if len(hosts) == 0 {
+		hosts = []string{""}
+	}
+	var errs []error
+	judged := make(map[int]bool)
+	for _, host := range hosts {
+		found := false
+		for i, p := range server.TLSConnPolicies {
+			matches, always := appliesTo(p, host)
+			if !matches {
+				continue
+			}
+			if !judged[i] {
+				judged[i] = true
+				for _, err := range h.weaker(p) {
+					errs = append(errs, fmt.Errorf("connection policy %d, for %s: %w", i, describe(host), err))
+				}
+			}
+			if found = always; found {
+				break
+			}
+		}
+		if !found {
+			errs = append(errs, fmt.Errorf("no connection policy is for %s", describe(host)))
+		}
+	}
+	if h.ClientAuth != "" && (server.StrictSNIHost == nil || !*server.StrictSNIHost) {
+		errs = append(errs, errors.New("client_auth needs strict_sni_host: without, the certificate may have been verified for another site"))
+	}
+	return errors.Join(errs...)
+}
+
+func describe(host string) string {
+	if host == "" {
+		return "all names"
+	}
+	return host
+}
+
+// appliesTo reports whether p can be what a client that names host gets, and
+// whether it is for every such client.
+func appliesTo(p *caddytls.ConnectionPolicy, host string) (matches, always bool) {
+	always = true
+	for name, raw := range p.MatchersRaw {
+		var names caddytls.MatchServerName
+		if name != "sni" || json.Unmarshal(raw, &names) != nil {
+			always = false
+			continue
+		}
+		if !slices.ContainsFunc(names, func(pattern string) bool { return certmagic.MatchWildcard(host, pattern) }) {
+			return false, false
+		}
+	}
+	return true, always
+}
+
+// weaker returns what p allows and the policy does not.
+func (h *Handler) weaker(p *caddytls.ConnectionPolicy) []error {
+	if p.Drop {
+		return nil
+	}
+	var errs []error
+	refuse := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+
+	if p.InsecureSecretsLog != "" {
+		refuse("insecure_secrets_log writes the keys of every connection to a file: remove it")
+	}
+	lowest, known := caddytls.SupportedProtocols[p.ProtocolMin]
+	if p.ProtocolMin == "" {
+		lowest, known = tls.VersionTLS12, true
+	}
+	if !known || lowest < h.level.minVersion {
+		refuse("protocol_min %q is below %s of %s", p.ProtocolMin, caddytls.ProtocolName(h.level.minVersion), h.level.name)
+	}
+	if p.ProtocolMax != "" && p.ProtocolMax != caddytls.ProtocolName(tls.VersionTLS13) {
+		refuse("protocol_max %s leaves out TLS 1.3", p.ProtocolMax)
+	}
+	for _, suite := range p.CipherSuites {
+		if lowest == tls.VersionTLS13 {
+			refuse("cipher suite %s: the suites of TLS 1.3 cannot be chosen, remove ciphers", suite)
+		} else if !slices.Contains(h.level.suites, caddytls.CipherSuiteID(suite)) {
+			refuse("cipher suite %s is not one of %s", suite, h.level.name)
+		}
+	}
+	for _, curve := range p.Curves {
+		if !slices.Contains(curves, caddytls.SupportedCurves[curve]) {
+			refuse("curve %s is not one of %s", curve, h.level.name)
+		}
+	}
+	for _, protocol := range p.ALPN {
+		if !slices.Contains(alpn, protocol) {
+			refuse("alpn %s is not one of %s", protocol, h.level.name)
+		}
+	}
+	if err := h.weakerClientAuth(p.ClientAuthentication); err != nil {
+		errs = append(errs, err)
+	}
+	return errs
+}
+
+// weakerClientAuth guards against losing client_auth on the way: Caddy's adapter
+// copies the connection policy of a wildcard site without it, in front of the
+// original, when a tls directive beside it configures no connection.
+func (h *Handler) weakerClientAuth(a *caddytls.ClientAuthentication) error {
+	if h.ClientAuth == "" {
+		return nil
+	}
+	if a == nil {
+		return errors.New("client_auth got lost: where a site with a wildcard name has a tls directive too, write client_auth there")
+	}
+	switch a.Mode {
+	case "", "require_and_verify":
+		return nil
+	case clientIfGiven:
+		if h.ClientAuth == clientIfGiven {
+			return nil
+		}
+	}
+	return fmt.Errorf("client_auth mode %s is weaker than %s", a.Mode, h.ClientAuth)
+}
+
+// hostsOf are the names of the site whose handlers are being provisioned: Caddy
+// provisions routes in order, and drops a route's raw handlers when they are
+// loaded. None means a site for all names.
+func hostsOf(server *caddyhttp.Server) []string {
+	for i := range server.Routes {
+		if len(server.Routes[i].HandlersRaw) == 0 {
+			continue
+		}
+		var names []string
+		for _, set := range server.Routes[i].MatcherSets {
+			for _, m := range set {
+				if hosts, ok := m.(*caddyhttp.MatchHost); ok {
+					names = append(names, *hosts...)
+				}
+			}
+		}
+		return names
+	}
+	return nil
+}

@@ -1,0 +1,2 @@
+// Package tlspolicy is TLS of the gateway's own.
+package tlspolicy
