@@ -17,4 +17,5 @@ import (
 	_ "github.com/sallyport-gateway/sallyport/modules/problem"
 	_ "github.com/sallyport-gateway/sallyport/modules/ratelimiter"
 	_ "github.com/sallyport-gateway/sallyport/modules/redact"
+	_ "github.com/sallyport-gateway/sallyport/modules/tlspolicy"
 )
