@@ -32,8 +32,11 @@ var suiteModules = []string{
 	"http.handlers.quota",
 	"http.handlers.rate_limiter",
 	"http.handlers.redact",
+	"http.handlers.tls_policy",
 	"http.ip_sources.elb",
 	"sallyport",
+	"tls.get_certificate.mounted",
+	"tls.stek.shared",
 }
 
 func TestTheBinaryHasEveryModule(t *testing.T) {
