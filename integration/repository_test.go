@@ -20,6 +20,7 @@ var suiteModules = []string{
 	"caddy.listeners.desync",
 	"caddy.listeners.elb",
 	"caddy.logging.encoders.redact",
+	"caddy.storage.redis",
 	"http.handlers.access_rules",
 	"http.handlers.allowlist",
 	"http.handlers.auth",

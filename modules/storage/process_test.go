@@ -1,0 +1,5 @@
+package storage
+
+const roleVariable = "SALLYPORT_STORAGE_TEST_ROLE"
+
+func play(string) int { return 0 }
