@@ -120,15 +120,16 @@ func (h *Handler) weaker(p *caddytls.ConnectionPolicy) []error {
 	return errs
 }
 
-// weakerClientAuth guards against losing client_auth on the way: Caddy's adapter
-// copies the connection policy of a wildcard site without it, in front of the
-// original, when a tls directive beside it configures no connection.
+// weakerClientAuth guards against losing client_auth on the way: of a site with
+// several names, a wildcard among them, Caddy's adapter copies the connection
+// policy without it for the wildcard, in front of the original, when a tls
+// directive beside it configures no connection.
 func (h *Handler) weakerClientAuth(a *caddytls.ClientAuthentication) error {
 	if h.ClientAuth == "" {
 		return nil
 	}
 	if a == nil {
-		return errors.New("client_auth got lost: where a site with a wildcard name has a tls directive too, write client_auth there")
+		return errors.New("client_auth got lost: where a site with several names, a wildcard among them, has a tls directive too, write client_auth there")
 	}
 	switch a.Mode {
 	case "", "require_and_verify":

@@ -69,9 +69,10 @@
 // verified certificate in the request's TLS state (VerifiedChains) and in Caddy's
 // placeholders {http.request.tls.client.subject}, .issuer, .serial, .fingerprint,
 // .certificate_pem; without one they are empty. Caddy resumes no sessions and
-// compares the Host with the handshake's name where client_auth is used. A site
-// with a wildcard name that has a tls directive too writes client_auth there: the
-// adapter would lose this one, and is refused.
+// compares the Host with the handshake's name where client_auth is used. Of a site
+// with several names, a wildcard among them, Caddy's adapter loses a client_auth
+// that a tls directive beside it does not know: that is refused, write client_auth
+// into the tls directive there.
 //
 // Caddy chooses the connection policy by the name in the handshake and the site by
 // the Host of each request. A request that comes to the site over a connection
