@@ -68,7 +68,7 @@ func (c *Client) classify(asked context.Context, err error) error {
 		e.Err = errors.New(text)
 	} else if errors.Is(err, context.DeadlineExceeded) {
 		e.Reason = ReasonTimeout
-		e.Err = fmt.Errorf("no answer within %s", c.timeout)
+		e.Err = errors.New("no answer in time")
 	}
 	return e
 }

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -30,6 +31,7 @@ type Server struct {
 	Port string
 	Dir  string
 
+	file []string // the configuration file, if it needs one, and how to read it
 	args []string
 	cmd  *exec.Cmd
 	cli  []string // what redis-cli needs to get in
@@ -67,12 +69,35 @@ func StartTLS(t testing.TB, password string) *Server {
 	return s
 }
 
+// StartSentinel starts a sentinel that watches master, has the same password, and
+// decides alone.
+func StartSentinel(t testing.TB, name string, master *Server, password string) *Server {
+	t.Helper()
+	s := &Server{Dir: t.TempDir(), Port: FreePort(t)}
+	s.Addr = net.JoinHostPort("127.0.0.1", s.Port)
+	config := "sentinel monitor " + name + " 127.0.0.1 " + master.Port + " 1\n" +
+		"sentinel auth-pass " + name + " " + password + "\n" +
+		"requirepass " + password + "\n" +
+		"sentinel down-after-milliseconds " + name + " 500\n" +
+		"sentinel failover-timeout " + name + " 3000\n"
+	file := filepath.Join(s.Dir, "sentinel.conf")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.file = []string{file, "--sentinel"}
+	s.Launch(t)
+	t.Cleanup(s.Kill)
+	return s
+}
+
 // Launch starts the server again after Kill.
 func (s *Server) Launch(t testing.TB) {
 	t.Helper()
-	args := append([]string{
-		"--port", s.Port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", s.Dir, "--logfile", "redis.log",
-	}, s.args...)
+	args := append(slices.Clone(s.file), "--port", s.Port, "--bind", "127.0.0.1", "--dir", s.Dir, "--logfile", "redis.log")
+	if s.file == nil {
+		args = append(args, "--save", "", "--appendonly", "no")
+	}
+	args = append(args, s.args...)
 	s.cmd = exec.Command("redis-server", args...)
 	if err := s.cmd.Start(); err != nil {
 		t.Fatalf("redis-server: %v", err)
