@@ -11,6 +11,7 @@
 //				mode enforce | dry_run
 //				allow path_parameters | encoded_slash | empty_segments | query_semicolon | method_override …
 //			}
+//			session_tickets shared
 //		}
 //	}
 //
@@ -19,6 +20,10 @@
 // names the ambiguous forms that a backend needs; dry_run counts refusals and
 // lets the requests pass. Both weaken every guard behind them: a path rule judges
 // what the gateway read, and the backend may read something else.
+//
+// session_tickets lets any gateway with the same storage resume the TLS sessions
+// of another; package tlspolicy says how, and what it costs. Without it each
+// gateway has keys of its own.
 //
 // # Logs
 //
