@@ -49,6 +49,12 @@ func (s *shelf) get() []byte {
 	return bytes.Clone(s.values[ticketsKey])
 }
 
+func (s *shelf) made() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stores
+}
+
 func (s *shelf) Lock(ctx context.Context, name string) error {
 	if s.isAway() != nil || name != ticketsLock {
 		return errors.New("no lock")
@@ -159,8 +165,8 @@ func TestGatewaysShareKeys(t *testing.T) {
 		if !resumes(one, other) || !resumes(other, one) {
 			t.Fatal("they do not")
 		}
-		if storage.stores != 1 {
-			t.Errorf("keys were made %d times", storage.stores)
+		if n := storage.made(); n != 1 {
+			t.Errorf("keys were made %d times", n)
 		}
 		began := one.now()[0]
 		for rotation := 1; rotation <= 5; rotation++ {
@@ -169,8 +175,8 @@ func TestGatewaysShareKeys(t *testing.T) {
 			if !resumes(one, other) || !resumes(other, one) {
 				t.Errorf("after rotation %d they do not", rotation)
 			}
-			if storage.stores != 1+rotation {
-				t.Errorf("after rotation %d keys were made %d times", rotation, storage.stores)
+			if n := storage.made(); n != 1+rotation {
+				t.Errorf("after rotation %d keys were made %d times", rotation, n)
 			}
 			held := false
 			for _, key := range other.now() {
