@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -111,11 +112,10 @@ type member struct {
 
 var addresses = map[string]string{"gw-a": gatewayA, "gw-b": gatewayB}
 
-// newFleet starts the balancer, the backend and gw-a.
+// newFleet starts the balancer and gw-a.
 func newFleet(t *testing.T, caddyfile string) *fleet {
 	t.Helper()
 	f := &fleet{lab: newLab(t), caddyfile: caddyfile, stats: filepath.Join(t.TempDir(), "stats"), running: map[string]*member{}}
-	startOrigin(t, f.lab)
 	f.start(t, "gw-a")
 	f.lab.haproxy(t, fmt.Sprintf(rollingBalancer, f.stats), throughHTTP)
 	f.waitForBalancer(t, "gw-a", "UP")
@@ -183,9 +183,16 @@ func (f *fleet) replace(t *testing.T, tr *traffic, old, next string) {
 		moments <- struct{}{}
 	}
 	for _, way := range []string{throughHTTP, throughTCP} {
+		hold("long stream", way, tr.stream)
 		hold("long upload", way, tr.upload)
 		hold("long WebSocket", way, tr.webSocket)
 	}
+	finish := sync.OnceFunc(func() {
+		for _, moments := range held {
+			close(moments)
+		}
+	})
+	defer finish()
 	f.start(t, next)
 	f.waitForBalancer(t, next, "UP")
 
@@ -199,8 +206,8 @@ func (f *fleet) replace(t *testing.T, tr *traffic, old, next string) {
 		for range 3 {
 			moments <- struct{}{}
 		}
-		close(moments)
 	}
+	finish()
 	select {
 	case err := <-leaving.exited:
 		if err != nil {
