@@ -180,7 +180,9 @@ func (f *fleet) replace(t *testing.T, tr *traffic, old, next string) {
 		moments := make(chan struct{})
 		held = append(held, moments)
 		tr.clients.Go(func() { tr.report(kind+" through "+way, session(way, moments)) })
-		moments <- struct{}{}
+		for range 2 { // once it takes the second, the gateway has the request
+			moments <- struct{}{}
+		}
 	}
 	for _, way := range []string{throughHTTP, throughTCP} {
 		hold("long stream", way, tr.stream)
