@@ -175,26 +175,29 @@ func (f *fleet) refused(t *testing.T, host string) {
 func (f *fleet) replace(t *testing.T, tr *traffic, old, next string) {
 	t.Helper()
 	tr.during("the start of " + next)
-	var held []chan struct{}
+	var finish []func(more int)
 	hold := func(kind, way string, session func(string, <-chan struct{}) error) {
 		moments := make(chan struct{})
-		held = append(held, moments)
+		over := sync.OnceFunc(func() { close(moments) })
+		t.Cleanup(over)
 		tr.clients.Go(func() { tr.report(kind+" through "+way, session(way, moments)) })
-		for range 2 { // once it takes the second, the gateway has the request
-			moments <- struct{}{}
-		}
+		moments <- struct{}{}
+		moments <- struct{}{} // once it is taken, the gateway has the request
+		finish = append(finish, func(more int) {
+			for range more {
+				moments <- struct{}{}
+			}
+			over()
+		})
 	}
-	for _, way := range []string{throughHTTP, throughTCP} {
+	ways := []string{throughHTTP, throughTCP}
+	for _, way := range ways {
 		hold("long stream", way, tr.stream)
 		hold("long upload", way, tr.upload)
+	}
+	for _, way := range ways { // WebSockets, which net/http does not wait for, end last
 		hold("long WebSocket", way, tr.webSocket)
 	}
-	finish := sync.OnceFunc(func() {
-		for _, moments := range held {
-			close(moments)
-		}
-	})
-	defer finish()
 	f.start(t, next)
 	f.waitForBalancer(t, next, "UP")
 
@@ -204,12 +207,9 @@ func (f *fleet) replace(t *testing.T, tr *traffic, old, next string) {
 		t.Fatal(err)
 	}
 	f.refused(t, old)
-	for _, moments := range held {
-		for range 3 {
-			moments <- struct{}{}
-		}
+	for _, finish := range finish {
+		finish(3)
 	}
-	finish()
 	select {
 	case err := <-leaving.exited:
 		if err != nil {
@@ -221,14 +221,14 @@ func (f *fleet) replace(t *testing.T, tr *traffic, old, next string) {
 	f.waitForBalancer(t, old, "DOWN")
 }
 
-// roll replaces gateways until that was done as often as wanted, or something
-// has failed.
-func (f *fleet) roll(t *testing.T, tr *traffic, times int) {
+// roll replaces gateways until that was done as often as wanted, or a kind of
+// client has had a failure.
+func (f *fleet) roll(t *testing.T, tr *traffic, times int, kind string) {
 	t.Helper()
 	old, next := "gw-a", "gw-b"
 	for range times {
 		f.replace(t, tr, old, next)
-		if old, next = next, old; tr.failures() > 0 {
+		if old, next = next, old; tr.failures(kind) > 0 {
 			return
 		}
 	}
@@ -238,9 +238,9 @@ func TestReplacingAGatewayLosesNoRequest(t *testing.T) {
 	f := newFleet(t, replaceable)
 	tr := newTraffic(t, f.lab)
 	tr.everything()
-	f.roll(t, tr, 6)
+	f.roll(t, tr, 6, "")
 	tr.wait()
-	if failed := tr.failures(); failed > 0 {
+	if failed := tr.failures(""); failed > 0 {
 		t.Errorf("%d failed of %v", failed, tr.served)
 	}
 	t.Log(tr.served)
@@ -277,18 +277,18 @@ http://:8080 {
 
 // TestReplacingAGatewayCarelesslyLosesRequests shows that the test above can fail.
 func TestReplacingAGatewayCarelesslyLosesRequests(t *testing.T) {
-	tests := []struct{ name, caddyfile string }{
-		{"before the balancer has noticed", strings.Replace(replaceable, "shutdown_delay 2s", "shutdown_delay 1ms", 1)},
-		{"without asking its clients to leave", stock},
+	tests := []struct{ name, caddyfile, kind string }{
+		{"before the balancer has noticed", strings.Replace(replaceable, "shutdown_delay 2s", "shutdown_delay 1ms", 1), ""},
+		{"without asking its clients to leave", stock, "keep-alive"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFleet(t, tt.caddyfile)
 			tr := newTraffic(t, f.lab)
 			tr.everything()
-			f.roll(t, tr, 6)
+			f.roll(t, tr, 6, tt.kind)
 			tr.wait()
-			if tr.failures() == 0 {
+			if tr.failures(tt.kind) == 0 {
 				t.Errorf("nothing failed: %v", tr.served)
 			}
 		})

@@ -31,7 +31,7 @@ type traffic struct {
 	mu      sync.Mutex
 	phase   string // what happens to the gateways at the moment
 	served  map[string]int
-	failed  int
+	failed  map[string]int
 	started time.Time
 }
 
@@ -52,7 +52,7 @@ func base(way string) string {
 // newTraffic starts the backend of the traffic, and no client yet.
 func newTraffic(t *testing.T, l *lab) *traffic {
 	t.Helper()
-	tr := &traffic{t: t, lab: l, phase: "the beginning", served: map[string]int{}, started: time.Now()}
+	tr := &traffic{t: t, lab: l, phase: "the beginning", served: map[string]int{}, failed: map[string]int{}, started: time.Now()}
 	tr.over, tr.end = context.WithCancel(t.Context())
 	server := &http.Server{Handler: http.HandlerFunc(tr.answer)}
 	ln := l.listen(t, "backend", origin+":8080")
@@ -82,16 +82,22 @@ func (tr *traffic) report(kind string, err error) {
 		tr.served[kind]++
 		return
 	}
-	if tr.failed++; tr.failed <= 20 {
+	if tr.failed[kind]++; tr.failed[kind] <= 5 {
 		tr.t.Logf("%s: during %s, %v after the start: %v", kind, tr.phase, time.Since(tr.started).Round(time.Millisecond), err)
 	}
 }
 
-// failures returns how many requests and sessions failed so far.
-func (tr *traffic) failures() int {
+// failures returns how many requests and sessions failed so far, of the kinds
+// whose names begin so.
+func (tr *traffic) failures(kind string) (failed int) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
-	return tr.failed
+	for name, n := range tr.failed {
+		if strings.HasPrefix(name, kind) {
+			failed += n
+		}
+	}
+	return failed
 }
 
 // repeat lets a number of clients do something until the traffic is over.
