@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sallyport-gateway/sallyport/modules/desync/framing"
+	"github.com/sallyport-gateway/sallyport/modules/internal/edge"
 	"github.com/sallyport-gateway/sallyport/modules/internal/metric"
 )
 
@@ -62,20 +63,19 @@ func (*Wrapper) CaddyModule() caddy.ModuleInfo {
 
 // Provision implements caddy.Provisioner.
 func (w *Wrapper) Provision(ctx caddy.Context) error {
-	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	if !ok {
-		return errors.New("desync wraps listeners of HTTP servers only")
+	// The edge is needed, whatever else stands on the server: without it, the rest
+	// of a body that is cut is served as a request, which nobody judged.
+	server, err := edge.Of(ctx)
+	if err != nil {
+		return fmt.Errorf("desync: %w", err)
 	}
-	if err := errors.Join(w.compile(), checkPlace(server)); err != nil {
+	if err := errors.Join(w.compile(), checkPlace(server.Caddy())); err != nil {
 		return err
 	}
 	w.logger = ctx.Logger()
 	w.server = server.Name()
-	if len(server.Listen) > 0 {
-		w.server = server.Listen[0]
-	}
 	w.usual = requests.WithLabelValues(w.server, forwarded, framing.None.String())
-	server.RegisterConnState(letGo)
+	server.Caddy().RegisterConnState(letGo)
 	return metric.Register(ctx, requests)
 }
 
