@@ -56,8 +56,8 @@
 // directive, whose prober needs it, else 0: together less than the 30 s after which
 // Kubernetes and ECS end a process. Make shutdown_delay longer than the balancer's
 // probe interval times its unhealthy threshold, and the orchestrator's patience
-// longer than both. Sites of servers without a guard, elb or health do not ask
-// clients to leave.
+// longer than both. Sites of servers without a guard, elb, desync or health do not
+// ask clients to leave, and HTTP/3 does not.
 //
 // # Slow clients
 //
