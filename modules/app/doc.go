@@ -31,8 +31,8 @@
 // The old configuration answers with Connection: close until clients have moved
 // to the new one, at most five seconds, and only then does Caddy stop its servers.
 // A connection for each request still loses a few: they wait in the queue of the
-// listening socket that is closed. It holds for servers with a guard, elb or
-// health.
+// listening socket that is closed. It holds for servers with a guard, elb, desync
+// or health, in HTTP/1 and HTTP/2. A reload does not change readiness.
 //
 // A configuration that cannot be provisioned is rejected before Caddy replaces
 // the admin endpoint. One that cannot be started, or that says `admin off`, has
