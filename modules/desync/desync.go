@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -75,7 +74,7 @@ func (w *Wrapper) Provision(ctx caddy.Context) error {
 	w.logger = ctx.Logger()
 	w.server = server.Name()
 	w.usual = requests.WithLabelValues(w.server, forwarded, framing.None.String())
-	server.Caddy().RegisterConnState(letGo)
+	server.Caddy().RegisterConnState(follow)
 	return metric.Register(ctx, requests)
 }
 
@@ -155,25 +154,6 @@ func (l *listener) Accept() (net.Conn, error) {
 
 type connectionStater interface {
 	ConnectionState() tls.ConnectionState
-}
-
-// letGo stops judging a connection that a handler took over, which happens when
-// the protocol is switched: what comes from now on is not HTTP. The connection
-// given here is Caddy's wrapper of ours, which only shows in its address.
-func letGo(c net.Conn, state http.ConnState) {
-	if state != http.StateHijacked {
-		return
-	}
-	for a := c.RemoteAddr(); a != nil; {
-		if ours, ok := a.(*addr); ok {
-			ours.conn.hijacked.Store(true)
-		}
-		outer, ok := a.(interface{ Unwrap() net.Addr })
-		if !ok {
-			return
-		}
-		a = outer.Unwrap()
-	}
 }
 
 // Interface guards
