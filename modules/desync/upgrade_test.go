@@ -21,7 +21,9 @@ const (
 	upPost   = post + "Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 5\r\n\r\n"
 	switched = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 	answer   = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-	frame    = "\x00\xff GET\r"
+
+	// frame is bad HTTP wherever it comes, and does not begin as poison does.
+	frame = "\x81\x00 GET\r"
 )
 
 // dialogue is a connection that also takes what is written, and does something
