@@ -2,6 +2,7 @@ package integration
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -9,7 +10,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -205,6 +208,54 @@ func TestAnExitEndsWithItsGracePeriod(t *testing.T) {
 	e.ended(t)
 	if !strings.Contains(e.log.String(), `"the grace period is over; requests under way are cut"`) {
 		t.Error("the log does not say that a request was cut")
+	}
+}
+
+// A reload drains the configuration before for as long as somebody keeps an idle
+// connection to it.
+func TestAnExitWhileAReloadDrains(t *testing.T) {
+	e := startLeaving(t, leaving("shutdown_delay 1s\n\tgrace_period 5s")+probed)
+	waitFor(t, "readiness", func() bool { return get("http://"+e.probes+"/readyz") == nil })
+	conn, err := net.Dial("tcp", e.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	go func() { _ = e.load(t, e.admin, filepath.Join(e.dir, "Caddyfile")) }()
+	const running = `"server running"`
+	before := strings.Count(e.log.String(), running)
+	waitFor(t, "the new configuration", func() bool { return strings.Count(e.log.String(), running) > before })
+	e.terminate(t)
+	waitFor(t, "the beginning of the exit", func() bool { return strings.Contains(e.log.String(), `"draining: not ready`) })
+	for range 20 { // the kernel gives connections to either configuration
+		if get("http://"+e.probes+"/readyz") == nil {
+			t.Error("it is ready after SIGTERM")
+			break
+		}
+	}
+	e.ended(t)
+	if strings.Contains(e.log.String(), "panic:") || !strings.Contains(e.log.String(), `"drained: no request`) {
+		t.Error("it did not end in phases")
+	}
+}
+
+// The adapter drops the options of an address that no server has, without a word.
+func TestABalancerThatNoServerHasIsNoticed(t *testing.T) {
+	for _, balancer := range []string{
+		"trusted_proxies elb aws_alb {\n\t\t\tfrom 10.0.0.0/16\n\t\t}\n\t\ttrusted_proxies_strict",
+		"listener_wrappers {\n\t\t\telb aws_nlb {\n\t\t\t\tfrom 10.0.0.0/16\n\t\t\t}\n\t\t}",
+	} {
+		dir, addr := t.TempDir(), freeAddr(t)
+		file := write(t, dir, "Caddyfile", "{\n\tadmin off\n\tpersist_config off\n\tdefault_bind 127.0.0.1\n\tservers :"+port(addr)+" {\n\t\t"+balancer+"\n\t}\n}\n"+
+			"http://:"+port(addr)+" {\n\tallowlist {\n\t\tallow 10.0.0.0/8\n\t}\n}\n")
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, binary, "run", "--config", file)
+		cmd.Env = append(os.Environ(), "XDG_DATA_HOME="+dir)
+		out, err := cmd.CombinedOutput()
+		if err == nil || ctx.Err() != nil || !strings.Contains(string(out), "Caddyfile:") || !strings.Contains(string(out), "no server listens on the address") {
+			t.Errorf("got %v\n%s", err, out)
+		}
 	}
 }
 

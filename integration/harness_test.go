@@ -1,6 +1,11 @@
 // Package integration drives the real binary behind a real load balancer. It
-// builds the binary once; every test starts its own gateway, on free ports of the
-// loopback interface, and ends what it started.
+// builds the binary once; every test starts its own gateways and ends what it
+// started.
+//
+// Where addresses do not matter, gateways are on free ports of the loopback
+// interface (start, startHAProxy, clientFrom). Where they do, they are in a
+// network of their own (newLab), which takes root: without it, the tests run
+// themselves with sudo.
 package integration
 
 import (

@@ -26,7 +26,7 @@ var suiteModules = []string{
 	"http.handlers.auth",
 	"http.handlers.auth_error_route",
 	"http.handlers.cors",
-	"http.handlers.elb_placeholders",
+	"http.handlers.elb_requests",
 	"http.handlers.health",
 	"http.handlers.problem",
 	"http.handlers.problem_fallback",

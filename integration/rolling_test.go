@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -111,11 +112,10 @@ type member struct {
 
 var addresses = map[string]string{"gw-a": gatewayA, "gw-b": gatewayB}
 
-// newFleet starts the balancer, the backend and gw-a.
+// newFleet starts the balancer and gw-a.
 func newFleet(t *testing.T, caddyfile string) *fleet {
 	t.Helper()
 	f := &fleet{lab: newLab(t), caddyfile: caddyfile, stats: filepath.Join(t.TempDir(), "stats"), running: map[string]*member{}}
-	startOrigin(t, f.lab)
 	f.start(t, "gw-a")
 	f.lab.haproxy(t, fmt.Sprintf(rollingBalancer, f.stats), throughHTTP)
 	f.waitForBalancer(t, "gw-a", "UP")
@@ -175,15 +175,27 @@ func (f *fleet) refused(t *testing.T, host string) {
 func (f *fleet) replace(t *testing.T, tr *traffic, old, next string) {
 	t.Helper()
 	tr.during("the start of " + next)
-	var held []chan struct{}
+	var finish []func(more int)
 	hold := func(kind, way string, session func(string, <-chan struct{}) error) {
 		moments := make(chan struct{})
-		held = append(held, moments)
+		over := sync.OnceFunc(func() { close(moments) })
+		t.Cleanup(over)
 		tr.clients.Go(func() { tr.report(kind+" through "+way, session(way, moments)) })
 		moments <- struct{}{}
+		moments <- struct{}{} // once it is taken, the gateway has the request
+		finish = append(finish, func(more int) {
+			for range more {
+				moments <- struct{}{}
+			}
+			over()
+		})
 	}
-	for _, way := range []string{throughHTTP, throughTCP} {
+	ways := []string{throughHTTP, throughTCP}
+	for _, way := range ways {
+		hold("long stream", way, tr.stream)
 		hold("long upload", way, tr.upload)
+	}
+	for _, way := range ways { // WebSockets, which net/http does not wait for, end last
 		hold("long WebSocket", way, tr.webSocket)
 	}
 	f.start(t, next)
@@ -195,11 +207,8 @@ func (f *fleet) replace(t *testing.T, tr *traffic, old, next string) {
 		t.Fatal(err)
 	}
 	f.refused(t, old)
-	for _, moments := range held {
-		for range 3 {
-			moments <- struct{}{}
-		}
-		close(moments)
+	for _, finish := range finish {
+		finish(3)
 	}
 	select {
 	case err := <-leaving.exited:
@@ -212,14 +221,14 @@ func (f *fleet) replace(t *testing.T, tr *traffic, old, next string) {
 	f.waitForBalancer(t, old, "DOWN")
 }
 
-// roll replaces gateways until that was done as often as wanted, or something
-// has failed.
-func (f *fleet) roll(t *testing.T, tr *traffic, times int) {
+// roll replaces gateways until that was done as often as wanted, or a kind of
+// client has had a failure.
+func (f *fleet) roll(t *testing.T, tr *traffic, times int, kind string) {
 	t.Helper()
 	old, next := "gw-a", "gw-b"
 	for range times {
 		f.replace(t, tr, old, next)
-		if old, next = next, old; tr.failures() > 0 {
+		if old, next = next, old; tr.failures(kind) > 0 {
 			return
 		}
 	}
@@ -229,9 +238,9 @@ func TestReplacingAGatewayLosesNoRequest(t *testing.T) {
 	f := newFleet(t, replaceable)
 	tr := newTraffic(t, f.lab)
 	tr.everything()
-	f.roll(t, tr, 6)
+	f.roll(t, tr, 6, "")
 	tr.wait()
-	if failed := tr.failures(); failed > 0 {
+	if failed := tr.failures(""); failed > 0 {
 		t.Errorf("%d failed of %v", failed, tr.served)
 	}
 	t.Log(tr.served)
@@ -268,18 +277,18 @@ http://:8080 {
 
 // TestReplacingAGatewayCarelesslyLosesRequests shows that the test above can fail.
 func TestReplacingAGatewayCarelesslyLosesRequests(t *testing.T) {
-	tests := []struct{ name, caddyfile string }{
-		{"before the balancer has noticed", strings.Replace(replaceable, "shutdown_delay 2s", "shutdown_delay 1ms", 1)},
-		{"without asking its clients to leave", stock},
+	tests := []struct{ name, caddyfile, kind string }{
+		{"before the balancer has noticed", strings.Replace(replaceable, "shutdown_delay 2s", "shutdown_delay 1ms", 1), ""},
+		{"without asking its clients to leave", stock, "keep-alive"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFleet(t, tt.caddyfile)
 			tr := newTraffic(t, f.lab)
 			tr.everything()
-			f.roll(t, tr, 6)
+			f.roll(t, tr, 6, tt.kind)
 			tr.wait()
-			if tr.failures() == 0 {
+			if tr.failures(tt.kind) == 0 {
 				t.Errorf("nothing failed: %v", tr.served)
 			}
 		})

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -21,6 +22,8 @@ import (
 type traffic struct {
 	t       *testing.T
 	lab     *lab
+	streams sync.Map        // by number, the moments of a stream that was asked for
+	number  atomic.Int64    // of the last stream
 	over    context.Context // done when no client should begin anything more
 	end     context.CancelFunc
 	clients sync.WaitGroup
@@ -28,7 +31,7 @@ type traffic struct {
 	mu      sync.Mutex
 	phase   string // what happens to the gateways at the moment
 	served  map[string]int
-	failed  int
+	failed  map[string]int
 	started time.Time
 }
 
@@ -38,9 +41,23 @@ const (
 	throughHTTP = front + ":80"
 )
 
+// base is the URL of a way.
+func base(way string) string {
+	if way == throughTCP {
+		return "https://" + way
+	}
+	return "http://" + way
+}
+
+// newTraffic starts the backend of the traffic, and no client yet.
 func newTraffic(t *testing.T, l *lab) *traffic {
-	tr := &traffic{t: t, lab: l, phase: "the beginning", served: map[string]int{}, started: time.Now()}
+	t.Helper()
+	tr := &traffic{t: t, lab: l, phase: "the beginning", served: map[string]int{}, failed: map[string]int{}, started: time.Now()}
 	tr.over, tr.end = context.WithCancel(t.Context())
+	server := &http.Server{Handler: http.HandlerFunc(tr.answer)}
+	ln := l.listen(t, "backend", origin+":8080")
+	go func() { _ = server.Serve(ln) }()
+	t.Cleanup(func() { server.Close() })
 	t.Cleanup(tr.wait)
 	return tr
 }
@@ -65,16 +82,22 @@ func (tr *traffic) report(kind string, err error) {
 		tr.served[kind]++
 		return
 	}
-	if tr.failed++; tr.failed <= 20 {
+	if tr.failed[kind]++; tr.failed[kind] <= 5 {
 		tr.t.Logf("%s: during %s, %v after the start: %v", kind, tr.phase, time.Since(tr.started).Round(time.Millisecond), err)
 	}
 }
 
-// failures returns how many requests and sessions failed so far.
-func (tr *traffic) failures() int {
+// failures returns how many requests and sessions failed so far, of the kinds
+// whose names begin so.
+func (tr *traffic) failures(kind string) (failed int) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
-	return tr.failed
+	for name, n := range tr.failed {
+		if strings.HasPrefix(name, kind) {
+			failed += n
+		}
+	}
+	return failed
 }
 
 // repeat lets a number of clients do something until the traffic is over.
@@ -94,14 +117,15 @@ func (tr *traffic) repeat(kind string, clients int, do func() error) {
 func (tr *traffic) everything() {
 	for range 12 {
 		plain, secure := tr.client(false), tr.client(false)
-		tr.repeat("keep-alive through HTTP", 1, func() error { return request(plain, "http://"+throughHTTP, 1) })
-		tr.repeat("keep-alive through TCP", 1, func() error { return request(secure, "https://"+throughTCP, 1) })
+		tr.repeat("keep-alive through HTTP", 1, func() error { return request(plain, throughHTTP, 1) })
+		tr.repeat("keep-alive through TCP", 1, func() error { return request(secure, throughTCP, 1) })
 	}
 	for range 2 {
 		h2 := tr.client(true)
-		tr.repeat("HTTP/2 through TCP", 3, func() error { return request(h2, "https://"+throughTCP, 2) })
+		tr.repeat("HTTP/2 through TCP", 3, func() error { return request(h2, throughTCP, 2) })
 	}
 	for _, way := range []string{throughHTTP, throughTCP} {
+		tr.repeat("stream through "+way, 1, func() error { return tr.stream(way, ticks(20)) })
 		tr.repeat("upload through "+way, 1, func() error { return tr.upload(way, ticks(20)) })
 		tr.repeat("WebSocket through "+way, 1, func() error { return tr.webSocket(way, ticks(20)) })
 	}
@@ -115,8 +139,8 @@ func (tr *traffic) client(h2 bool) *http.Client {
 }
 
 // request sends something that clients must not send twice on their own.
-func request(client *http.Client, url string, protocol int) error {
-	r, err := http.NewRequest(http.MethodPost, url+"/upload", strings.NewReader("something to do"))
+func request(client *http.Client, way string, protocol int) error {
+	r, err := http.NewRequest(http.MethodPost, base(way)+"/upload", strings.NewReader("something to do"))
 	if err != nil {
 		return err
 	}
@@ -161,10 +185,6 @@ func ticks(n int) <-chan struct{} {
 // upload sends a part of a body at each moment, until there are no more.
 func (tr *traffic) upload(way string, moments <-chan struct{}) error {
 	const part = "a part of something long "
-	url := "http://" + way
-	if way == throughTCP {
-		url = "https://" + way
-	}
 	client := tr.client(false)
 	defer client.CloseIdleConnections()
 	reader, writer := io.Pipe()
@@ -178,7 +198,7 @@ func (tr *traffic) upload(way string, moments <-chan struct{}) error {
 		sent <- n
 		writer.Close()
 	}()
-	r, err := http.NewRequest(http.MethodPost, url+"/upload", reader)
+	r, err := http.NewRequest(http.MethodPost, base(way)+"/upload", reader)
 	if err != nil {
 		return err
 	}
@@ -248,24 +268,57 @@ func upgrade(conn net.Conn, from *bufio.Reader) error {
 	return nil
 }
 
-// startOrigin is the backend of this traffic: it answers an upload with its
-// length, and a WebSocket with what it is sent.
-func startOrigin(t *testing.T, l *lab) {
-	t.Helper()
-	ln := l.listen(t, "backend", origin+":8080")
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/echo" {
-			echo(w)
-			return
+// stream asks for an answer of which the backend writes a part at each moment,
+// until there are no more.
+func (tr *traffic) stream(way string, moments <-chan struct{}) error {
+	number := fmt.Sprint(tr.number.Add(1))
+	tr.streams.Store(number, moments)
+	defer func() {
+		for range moments { // however it ended
 		}
-		n, err := io.Copy(io.Discard, r.Body)
-		if err != nil {
-			panic(http.ErrAbortHandler)
-		}
-		fmt.Fprint(w, n)
-	})}
-	go func() { _ = server.Serve(ln) }()
-	t.Cleanup(func() { server.Close() })
+	}()
+	client := tr.client(false)
+	defer client.CloseIdleConnections()
+	r, err := http.NewRequest(http.MethodPost, base(way)+"/stream", strings.NewReader(number))
+	if err != nil {
+		return err
+	}
+	r.Host = site
+	resp, err := client.Do(r)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK || !strings.HasSuffix(string(body), streamEnd) {
+		return fmt.Errorf("%s, %d bytes, and then %v", resp.Status, len(body), err)
+	}
+	return nil
+}
+
+const streamEnd = "the end"
+
+// answer is the backend: it answers an upload with its length, a WebSocket with
+// what it is sent, and writes streams.
+func (tr *traffic) answer(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/echo" {
+		echo(w)
+		return
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	if r.URL.Path != "/stream" {
+		fmt.Fprint(w, len(body))
+		return
+	}
+	moments, _ := tr.streams.LoadAndDelete(string(body))
+	for range moments.(<-chan struct{}) {
+		fmt.Fprintln(w, "a part of something long")
+		_ = http.NewResponseController(w).Flush()
+	}
+	fmt.Fprint(w, streamEnd)
 }
 
 // echo upgrades a connection (the key and its answer are those of RFC 6455, 1.3)

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	"github.com/sallyport-gateway/sallyport/modules/internal/canonical"
 	"github.com/sallyport-gateway/sallyport/modules/internal/guard"
@@ -51,6 +52,13 @@ type App struct {
 	adminKept bool          // the admin endpoint is still the one of the configuration in force
 	served    chan struct{} // closed when this configuration, which was in force, is replaced
 	tickets   *tickets      // nil without SessionTicketsRaw
+	left      bool          // it was replaced, or the process ends
+
+	// before is what was in force when this configuration came.
+	before struct {
+		logger *zap.Logger
+		admin  bool
+	}
 }
 
 // Canonical configures the check in front of every request.
@@ -104,8 +112,8 @@ func (a *App) Provision(ctx caddy.Context) error {
 // Suite implements suite.Owner.
 func (a *App) Suite() *suite.Config { return a.suite }
 
-// Start implements caddy.App.
-func (a *App) Start() error { return nil }
+// Start refuses the first configuration if parts of its Caddyfile got lost.
+func (a *App) Start() error { return suite.Lost() }
 
 // Stop implements caddy.App.
 func (a *App) Stop() error { return nil }
@@ -114,7 +122,15 @@ func (a *App) Stop() error { return nil }
 // into force.
 func (a *App) Cleanup() error {
 	a.tickets.stop()
-	if a.served == nil {
+	switch {
+	case a.served == nil:
+		a.giveBack()
+	case !a.left:
+		// It started, and then Caddy rejected it: for its remote admin endpoint, or a
+		// config loader.
+		close(a.served)
+		inForce.logger.Store(a.before.logger)
+		inForce.admin.Store(a.before.admin)
 		a.giveBack()
 	}
 	return nil
@@ -123,8 +139,8 @@ func (a *App) Cleanup() error {
 // started runs when every app of the configuration has started.
 func (a *App) started() {
 	redirectStdLog()
-	inForce.logger.Store(caddy.Log())
-	inForce.admin.Store(a.admin)
+	a.before.logger = inForce.logger.Swap(caddy.Log())
+	a.before.admin = inForce.admin.Swap(a.admin)
 	a.served = make(chan struct{})
 	a.tickets.start(a.ctx)
 	a.suite.InForce()
@@ -135,30 +151,36 @@ func (a *App) started() {
 // already.
 func (a *App) leave() {
 	close(a.served)
-	if caddy.Exiting() {
-		a.exit()
-		return
+	a.left = true
+	replaced := !caddy.Exiting()
+	if replaced {
+		a.suite.Drain(drainLimit)
 	}
-	a.suite.Drain(drainLimit)
+	if caddy.Exiting() {
+		a.exit(replaced)
+	}
 }
 
 // exit begins the drain of a process that ends. Caddy does the rest when it stops
 // the http app, after this: it waits for the shutdown delay, then finishes what
 // is under way within the grace period. Both get a default, because a balancer
 // loses requests without the one and the process may never end without the other.
-func (a *App) exit() {
+//
+// replaced says that the process is ended while a reload drains this
+// configuration: its servers' addresses stay open, so Caddy waits for no delay.
+func (a *App) exit(replaced bool) {
 	var delay, grace time.Duration
 	if app, err := a.ctx.AppIfConfigured("http"); err == nil {
 		server := app.(*caddyhttp.App)
 		if server.ShutdownDelay == 0 && a.suite.IsProbed() {
 			server.ShutdownDelay = caddy.Duration(shutdownDelay)
 		}
-		if server.GracePeriod == 0 {
+		if server.GracePeriod <= 0 {
 			server.GracePeriod = caddy.Duration(gracePeriod)
 		}
 		delay, grace = time.Duration(server.ShutdownDelay), time.Duration(server.GracePeriod)
 	}
-	a.suite.Exit(a.ctx.Logger(), delay, grace)
+	a.suite.Exit(a.ctx.Logger(), delay, grace, replaced)
 }
 
 // check refuses options that the app does not have.

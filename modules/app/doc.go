@@ -36,8 +36,8 @@
 // The old configuration answers with Connection: close until clients have moved
 // to the new one, at most five seconds, and only then does Caddy stop its servers.
 // A connection for each request still loses a few: they wait in the queue of the
-// listening socket that is closed. It holds for servers with a guard, elb or
-// health.
+// listening socket that is closed. It holds for servers with a guard, elb, desync
+// or health, in HTTP/1 and HTTP/2. A reload does not change readiness.
 //
 // A configuration that cannot be provisioned is rejected before Caddy replaces
 // the admin endpoint. One that cannot be started, or that says `admin off`, has
@@ -61,8 +61,8 @@
 // directive, whose prober needs it, else 0: together less than the 30 s after which
 // Kubernetes and ECS end a process. Make shutdown_delay longer than the balancer's
 // probe interval times its unhealthy threshold, and the orchestrator's patience
-// longer than both. Sites of servers without a guard, elb or health do not ask
-// clients to leave.
+// longer than both. Sites of servers without a guard, elb, desync or health do not
+// ask clients to leave, and HTTP/3 does not.
 //
 // # Slow clients
 //

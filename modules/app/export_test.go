@@ -1,5 +1,10 @@
 package app
 
+import "go.uber.org/zap"
+
+// LoggerInForce is the default logger of the configuration in force.
+func LoggerInForce() *zap.Logger { return inForce.logger.Load() }
+
 // LoadUnderWay reports whether Caddy is loading a configuration.
 func LoadUnderWay() bool {
 	if loading.TryRLock() {

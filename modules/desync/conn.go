@@ -47,7 +47,9 @@ type conn struct {
 	wrapper *Wrapper
 	addr    addr
 
-	hijacked atomic.Bool // everything passes, set by another goroutine
+	// Other goroutines than the reader's use these two.
+	hijacked atomic.Bool // everything passes
+	upgrade  upgrade
 
 	// What follows belongs to the reader, of which net/http has one at a time.
 	scanner framing.Scanner
@@ -122,7 +124,12 @@ func (c *conn) receive(p []byte) (int, error) {
 		return 0, err
 	}
 	c.held = false
-	good := c.judge(buf[:from+n], from)
+	good := buf[:from+n]
+	// Asked again: net/http reads while a request is served, and the protocol may
+	// have been switched during that read.
+	if !c.hijacked.Load() {
+		good = c.judge(good, from)
+	}
 	if len(buf) > len(p) {
 		c.queue = append(append([]byte(nil), good...), c.queue...)
 		return 0, nil
@@ -171,6 +178,7 @@ func (c *conn) begin(p []byte) (int, error) {
 // judge scans data from an index on and returns how much of it may be read now:
 // everything up to where it is refused, or where something is put in between.
 func (c *conn) judge(data []byte, from int) []byte {
+	c.upgrade.early()
 	for at := from; at < len(data); {
 		n, event := c.scanner.Scan(data[at:])
 		at += n
@@ -192,6 +200,9 @@ func (c *conn) judge(data []byte, from int) []byte {
 			}
 		}
 	}
+	if c.scanner.Between() {
+		c.upgrade.complete()
+	}
 	if c.scanner.Blank() && !c.wrapper.monitor {
 		c.held = true
 		return data[:len(data)-1]
@@ -202,6 +213,7 @@ func (c *conn) judge(data []byte, from int) []byte {
 // head counts a request whose head is complete, and reports whether it is to be
 // the last one of the connection.
 func (c *conn) head() bool {
+	c.upgrade.begin(c.scanner.Upgrade())
 	class := c.scanner.Class()
 	switch {
 	case class == framing.Compliant:
@@ -275,8 +287,17 @@ func (c *conn) count(verdict string) {
 // RemoteAddr implements net.Conn.
 func (c *conn) RemoteAddr() net.Addr { return &c.addr }
 
+// Write implements net.Conn.
+func (c *conn) Write(p []byte) (int, error) {
+	if c.upgrade.answered(p) {
+		c.hijacked.Store(true)
+	}
+	return c.Conn.Write(p)
+}
+
 // ReadFrom implements io.ReaderFrom, for which net/http asks.
 func (c *conn) ReadFrom(r io.Reader) (int64, error) {
+	c.upgrade.answered(nil)
 	if inner, ok := c.Conn.(io.ReaderFrom); ok {
 		return inner.ReadFrom(r)
 	}

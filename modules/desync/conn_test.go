@@ -99,11 +99,11 @@ func TestAHijackedConnectionIsReadAsItIs(t *testing.T) {
 	inner := &pieces{input: get + "\r", size: 1 << 20, err: os.ErrDeadlineExceeded}
 	c := newConn(inner, wrapper(t, modeStrictest))
 	_, _ = readAll(c, 4096)
-	letGo(outer{c}, http.StateActive)
+	follow(outer{c}, http.StateActive)
 	if c.hijacked.Load() {
 		t.Fatal("let go of an active connection")
 	}
-	letGo(outer{c}, http.StateHijacked)
+	follow(outer{c}, http.StateHijacked)
 	inner.input = "\x00\xff GET\n\r"
 	if got, _ := readAll(c, 3); got != "\r\x00\xff GET\n\r" {
 		t.Errorf("%q", got)

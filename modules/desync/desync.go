@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -14,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sallyport-gateway/sallyport/modules/desync/framing"
+	"github.com/sallyport-gateway/sallyport/modules/internal/edge"
 	"github.com/sallyport-gateway/sallyport/modules/internal/metric"
 )
 
@@ -62,20 +62,19 @@ func (*Wrapper) CaddyModule() caddy.ModuleInfo {
 
 // Provision implements caddy.Provisioner.
 func (w *Wrapper) Provision(ctx caddy.Context) error {
-	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	if !ok {
-		return errors.New("desync wraps listeners of HTTP servers only")
+	// The edge is needed, whatever else stands on the server: without it, the rest
+	// of a body that is cut is served as a request, which nobody judged.
+	server, err := edge.Of(ctx)
+	if err != nil {
+		return fmt.Errorf("desync: %w", err)
 	}
-	if err := errors.Join(w.compile(), checkPlace(server)); err != nil {
+	if err := errors.Join(w.compile(), checkPlace(server.Caddy())); err != nil {
 		return err
 	}
 	w.logger = ctx.Logger()
 	w.server = server.Name()
-	if len(server.Listen) > 0 {
-		w.server = server.Listen[0]
-	}
 	w.usual = requests.WithLabelValues(w.server, forwarded, framing.None.String())
-	server.RegisterConnState(letGo)
+	server.Caddy().RegisterConnState(follow)
 	return metric.Register(ctx, requests)
 }
 
@@ -155,25 +154,6 @@ func (l *listener) Accept() (net.Conn, error) {
 
 type connectionStater interface {
 	ConnectionState() tls.ConnectionState
-}
-
-// letGo stops judging a connection that a handler took over, which happens when
-// the protocol is switched: what comes from now on is not HTTP. The connection
-// given here is Caddy's wrapper of ours, which only shows in its address.
-func letGo(c net.Conn, state http.ConnState) {
-	if state != http.StateHijacked {
-		return
-	}
-	for a := c.RemoteAddr(); a != nil; {
-		if ours, ok := a.(*addr); ok {
-			ours.conn.hijacked.Store(true)
-		}
-		outer, ok := a.(interface{ Unwrap() net.Addr })
-		if !ok {
-			return
-		}
-		a = outer.Unwrap()
-	}
 }
 
 // Interface guards

@@ -46,7 +46,7 @@ func placed(wrappers ...string) string {
 func TestAListenerThatIsNoHTTPServersIsRefused(t *testing.T) {
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
 	defer cancel()
-	if err := new(Wrapper).Provision(ctx); err == nil || !strings.Contains(err.Error(), "HTTP servers only") {
+	if err := new(Wrapper).Provision(ctx); err == nil || !strings.Contains(err.Error(), "a server of the http app") {
 		t.Errorf("%v", err)
 	}
 }

@@ -16,6 +16,12 @@
 // what follows a switch of protocols. HTTP/3 does not come through listener
 // wrappers at all.
 //
+// A switch of protocols begins with its 101. What a client sends earlier is judged
+// as HTTP, and may be so a moment longer where an interim answer preceded the 101.
+//
+// What was judged as a body is never served as a request: where reading a body
+// ends early, because it is too slow for instance, the connection ends with it.
+//
 // Modes and classes are those of AWS's desync mitigation mode:
 //
 //	class       strictest  defensive                          monitor

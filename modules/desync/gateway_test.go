@@ -326,3 +326,31 @@ func TestAWebSocketOverTLSIsLetGoToo(t *testing.T) {
 		t.Errorf("%q %v", echo, err)
 	}
 }
+
+// Nothing else on the server than desync sees to it.
+func TestTheRestOfACutBodyIsNoRequest(t *testing.T) {
+	b := newBackend(t)
+	g := gatetest.Run(t, globals(modeStrictest, "timeouts {\n\t\t\tread_body_idle 200ms\n\t\t}", "")+
+		"http://:{$PORT} {\n\thandle /smuggled {\n\t\trespond smuggled\n\t}\n\treverse_proxy "+b.ln.Addr().String()+"\n}\n")
+	c := dial(t, g)
+	defer c.Close()
+	if _, err := io.WriteString(c, post+"Content-Length: 100\r\n\r\nhalf"); err != nil {
+		t.Fatal(err)
+	}
+	answers := bufio.NewReader(c)
+	first, err := http.ReadResponse(answers, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, first.Body)
+	if first.StatusCode < 400 || !first.Close {
+		t.Errorf("got %d, close %v", first.StatusCode, first.Close)
+	}
+	_, _ = io.WriteString(c, "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\nG")
+	if second, err := http.ReadResponse(answers, nil); err == nil {
+		t.Errorf("part of a body is answered as a request, with %d %v", second.StatusCode, second.Header)
+	}
+	if raw, _ := b.take(); strings.Contains(raw, "/smuggled") {
+		t.Errorf("the backend got %q", raw)
+	}
+}

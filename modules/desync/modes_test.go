@@ -18,8 +18,8 @@ const (
 )
 
 // cases are one request each, or what may be taken for several, and how many
-// requests reach the backend without this package (in monitor), with `next`
-// behind it: where that is none, net/http refuses as well.
+// requests reach the backend without this package's judgement (in monitor), with
+// `next` behind it: where that is none, net/http refuses as well.
 var cases = []struct {
 	name   string
 	input  string
@@ -102,7 +102,7 @@ var cases = []struct {
 	{"an extension that is none", chunked + "5;\x01 =\r\nhello\r\n0\r\n\r\n", framing.BadChunkExtension, 2},
 	{"an overlong extension", chunked + "5;" + strings.Repeat("a", 300) + "\r\nhello\r\n0\r\n\r\n", framing.BadChunkExtension, 2},
 	{"no CRLF after the data", chunked + "5\r\nhelloXX0\r\n\r\n", framing.BadChunkData, 0},
-	{"a bare LF after the data", chunked + "5\r\nhello\n0\r\n\r\n", framing.BadChunkData, 1},
+	{"a bare LF after the data", chunked + "5\r\nhello\n0\r\n\r\n", framing.BadChunkData, 0},
 	{"a Content-Length in the trailers", chunked + "0\r\nContent-Length: 5\r\n\r\n", framing.BadTrailer, 2},
 	{"trailers that end for net/http where others go on", chunked + "0\r\nA: b\n\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n", framing.BadTrailer, 3},
 }

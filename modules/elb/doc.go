@@ -30,13 +30,17 @@
 //     a client certificate of your own zone (Authenticated Origin Pulls) as well.
 //   - azure_appgw: entries of IPv6 clients without brackets have two readings, with
 //     a port and without, and are not read.
-//   - hops: the balancer has to overwrite X-Forwarded-Proto, too.
+//   - hops: the balancer has to overwrite X-Forwarded-Proto, too. With more than one
+//     hop, nobody may reach the inner proxies past the outer one: who does writes the
+//     entry that is taken for the client's.
 //
 // Before any other part of the gateway, and before Caddy, reads the request,
 // X-Forwarded-For is replaced by the established client and the other headers
 // that name an address, a scheme, a host or a trace are removed unless this
-// balancer is documented to write them. So {client_ip}, Caddy's matchers, access
-// logs and backends see established addresses only. X-Forwarded-Client-Cert,
+// balancer is documented to write them always: not X-Amzn-Tls-Version and its like,
+// which a setting of the balancer switches on. So are trailers. So {client_ip},
+// Caddy's matchers, access logs and backends see established addresses only; where
+// none is established, {client_ip} is 0.0.0.0. X-Forwarded-Client-Cert,
 // X-Amzn-Oidc-* and X-Amzn-Mtls-* tell who rather than where from: auth has them.
 //
 // The balancer's identifier of the request is read from X-Amzn-Trace-Id (aws_alb),
@@ -46,9 +50,20 @@
 //
 // Unset, `timeouts idle` becomes 30 seconds longer than the balancer keeps unused
 // connections, but not less than Caddy's 5 minutes, and max_header_size as large as
-// the request line and headers that it passes on. Lower values are refused: the
+// the request line and headers that it passes on; `timeouts read_header` becomes as
+// long as the idle timeout of the balancer, which may open connections before it
+// has requests for them. Lower values of the first two are refused: the
 // balancer would answer 502, and the gateway 431, at random. Where you raised the
 // balancer's idle timeout, raise `timeouts idle`.
+//
+// The address of the `servers` block has to be that of a server as it listens, with
+// the host of `bind` or default_bind: Caddy drops the options of any other without a
+// word. `caddy run` refuses a first configuration in which elb got lost that way;
+// `caddy reload` and `caddy validate` cannot see it.
+//
+// Requests of a client beyond connections_per_client are refused with 429
+// client.too_many_connections, and counted in sallyport_slow_clients_total. HTTP/3
+// is refused: no balancer passes it on.
 //
 // It fails closed: where the balancer's header is short, cannot be read or
 // contradicts another, no client is established, and every guard refuses with
@@ -108,7 +123,7 @@
 //
 // connections_per_client counts open connections by the client's address, IPv6 by
 // /64, in each configuration of its own; connections on behalf of the balancer
-// itself do not count.
+// itself do not count, nor those of a CDN that http.ip_sources.elb names.
 //
 // Client IP preservation of a Network Load Balancer (the default for instance
 // targets) leaves the client's address on the connection, so that from cannot tell
@@ -123,7 +138,7 @@
 //
 // together with a security group of the gateway's that admits only the security
 // group of the balancer. A connection whose header names another address than the
-// one it comes from is closed (forged), so that whoever gets past the security
+// one it comes from, or an endpoint, is closed (forged), so that whoever gets past the security
 // group is still nobody but themselves. Connections through PrivateLink come from
 // the balancer's address and are closed; they need a listener without preservation.
 //

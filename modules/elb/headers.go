@@ -76,22 +76,28 @@ func claimByName(name string) claim {
 	case "Tracestate":
 		return claimTracestate
 
-	case "X-Amzn-Trace-Id", "X-Amzn-Tls-Version", "X-Amzn-Tls-Cipher-Suite":
+	case "X-Amzn-Trace-Id":
 		return claimAWS
 	case "X-Cloud-Trace-Context":
 		return claimGoogle
-	case "X-Appgw-Trace-Id", "X-Azure-Ja4-Fingerprint":
+	case "X-Appgw-Trace-Id":
 		return claimAppGateway
 	case "X-Azure-Ref", "X-Azure-Requestchain", "X-Fd-Healthprobe":
 		return claimFrontDoor
-	case "Cf-Ray", "Cf-Ipcountry":
+	case "Cf-Ray":
 		return claimCloudflare
+
+	case // Written only where a setting of the balancer says so; otherwise they may be the caller's.
+		"X-Amzn-Tls-Version", "X-Amzn-Tls-Cipher-Suite", "X-Azure-Ja4-Fingerprint", "Cf-Ipcountry",
+		// Traces of other kinds than those that balancers write.
+		"B3", "Uber-Trace-Id", "Request-Id", "Sentry-Trace", "Baggage", "X-Trace-Id", "X-Correlation-Id", "X-B3-Traceid":
+		return claimFalse
 
 	case "Forwarded", // RFC 7239: no profile's balancer writes it
 		"X-Forwarded", "Forwarded-For", "Forwarded-For-Ip", "X-Forward-For",
 		"X-Real-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "Client-Ip", "True-Client-Ip", "Fastly-Client-Ip",
 		"X-Originating-Ip", "X-Remote-Ip", "X-Remote-Addr", "X-Host",
-		"X-Original-Forwarded-For", "X-Original-Proto", "X-Original-Remote-Addr",
+		"X-Original-Forwarded-For", "X-Original-For", "X-Original-Proto", "X-Original-Scheme", "X-Original-Remote-Addr", "Remote-Addr",
 		"Cf-Connecting-Ip", "Cf-Connecting-Ipv6", "Cf-Pseudo-Ipv4", "Cf-Visitor",
 		"X-Azure-Clientip", "X-Azure-Socketip", "X-Azure-Fdid",
 		"X-Envoy-External-Address", "X-Envoy-Internal",
@@ -107,7 +113,7 @@ func claimByName(name string) claim {
 	// Prefix, Path, Scheme, Ssl, Server, By, User and what else is named so. A
 	// certificate tells who rather than where from, and is auth's to judge. X-FD-*
 	// is what Front Door tells itself.
-	if strings.HasPrefix(name, "X-Fd-") || strings.HasPrefix(name, "X-Forwarded-") && !strings.HasPrefix(name, "X-Forwarded-Client-Cert") &&
+	if strings.HasPrefix(name, "X-Fd-") || strings.HasPrefix(name, "X-B3-") || strings.HasPrefix(name, "X-Datadog-") || strings.HasPrefix(name, "X-Forwarded-") && !strings.HasPrefix(name, "X-Forwarded-Client-Cert") &&
 		!strings.HasPrefix(name, "X-Forwarded-Tls-Client-Cert") {
 		return claimFalse
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sallyport-gateway/sallyport/modules/internal/edge"
 	"github.com/sallyport-gateway/sallyport/modules/internal/metric"
+	"github.com/sallyport-gateway/sallyport/modules/internal/suite"
 )
 
 func init() {
@@ -86,6 +87,7 @@ func (*ListenerWrapper) CaddyModule() caddy.ModuleInfo {
 
 // Provision implements caddy.Provisioner.
 func (l *ListenerWrapper) Provision(ctx caddy.Context) error {
+	suite.Came(l)
 	server, err := edge.Of(ctx)
 	if err != nil {
 		return err
@@ -93,7 +95,7 @@ func (l *ListenerWrapper) Provision(ctx caddy.Context) error {
 	if err := errors.Join(l.check(), l.compile()); err != nil {
 		return err
 	}
-	if err := checkServer(server.Caddy(), l.profile); err != nil {
+	if err := checkServer(server, l.profile); err != nil {
 		return err
 	}
 	if err := metric.Register(ctx, connections); err != nil {
@@ -109,9 +111,13 @@ func (l *ListenerWrapper) Provision(ctx caddy.Context) error {
 	if l.Timeout == 0 {
 		l.Timeout = caddy.Duration(defaultHeaderTimeout)
 	}
-	nameClients(server.Caddy())
-	if server.Balancer() == nil {
+	keepConnections(server.Caddy())
+	precede(server.Caddy())
+	switch balancer := server.Balancer().(type) {
+	case nil:
 		return server.Behind(passthrough{})
+	case *Source:
+		l.gate.cdn = &balancer.from
 	}
 	return nil
 }

@@ -2,11 +2,13 @@ package elb
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/sallyport-gateway/sallyport/caddyfile/read"
+	"github.com/sallyport-gateway/sallyport/modules/internal/suite"
 )
 
 // UnmarshalCaddyfile reads the listener wrapper:
@@ -22,6 +24,8 @@ import (
 //	}
 func (l *ListenerWrapper) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
+	position := fmt.Sprintf("%s:%d", d.File(), d.Line())
+	defer func() { suite.Written(l, position) }()
 	var errs []error
 	if err := read.Word(d, &l.Profile, tcpProfileNames()...); err != nil {
 		errs = append(errs, err)

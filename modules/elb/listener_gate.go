@@ -67,8 +67,11 @@ type listenerGate struct {
 	ids       map[string]struct{}
 	preserved bool
 	crowd     edge.Crowd
-	count     connectionCounts
-	logger    *zap.Logger
+	// cdn are the addresses of a balancer in front of this one. They are not one
+	// client's; nil: there is none.
+	cdn    *bart.Lite
+	count  connectionCounts
+	logger *zap.Logger
 }
 
 // Admit implements proxyheader.Gate.
@@ -79,8 +82,9 @@ func (g *listenerGate) Admit(a *proxyheader.Addr) error {
 		}
 		// Whoever reaches the server past the balancer can write any header. Where
 		// the balancer keeps the client's address on the connection, the address
-		// in the header says nothing new, and one that does is a lie.
-		if g.preserved && a.Client.Addr() != a.PeerAddr() {
+		// in the header says nothing new, and one that does is a lie. So is an
+		// endpoint: connections through one come from the balancer's address.
+		if g.preserved && (a.Client.Addr() != a.PeerAddr() || a.VPCEndpoint != "" || a.HasPSCConnection || a.HasLink) {
 			return errForged
 		}
 	}
@@ -104,7 +108,8 @@ func (g *listenerGate) counted(a *proxyheader.Addr) (netip.Addr, bool) {
 	if g.preserved {
 		return peer, true
 	}
-	return a.Client.Addr(), !a.Local && a.Client.Addr() != peer
+	client := a.Client.Addr()
+	return client, !a.Local && client != peer && (g.cdn == nil || !g.cdn.Contains(client))
 }
 
 func (g *listenerGate) bearsID(a *proxyheader.Addr) bool {

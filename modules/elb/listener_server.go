@@ -7,8 +7,10 @@ import (
 	"slices"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/sallyport-gateway/sallyport/modules/internal/clientip"
+	"github.com/sallyport-gateway/sallyport/modules/internal/edge"
 )
 
 const (
@@ -22,8 +24,12 @@ const (
 // checkServer refuses a server on which connections would not come through the
 // listener, or not be understood there. It sets the idle timeout if that is not
 // configured.
-func checkServer(server *caddyhttp.Server, profile *tcpProfile) error {
-	return errors.Join(checkWrappers(server), checkProtocols(server), setIdleTimeout(server, profile))
+func checkServer(server *edge.Server, profile *tcpProfile) error {
+	errs := []error{checkWrappers(server.Caddy()), checkProtocols(server.Caddy()), keepIdle(server, profile.name, profile.idle)}
+	if server.Balancer() == nil && clientip.TrustsProxies(server.Caddy()) {
+		errs = append(errs, errors.New("trusted_proxies of another kind than elb beside it: what they write is removed. Use trusted_proxies elb"))
+	}
+	return errors.Join(errs...)
 }
 
 // checkWrappers refuses an order in which bytes reach someone else before the
@@ -75,17 +81,15 @@ func checkProtocols(server *caddyhttp.Server) error {
 	return nil
 }
 
-// setIdleTimeout makes the server keep idle connections longer than the
-// balancer does. Caddy's default comes later. Below zero is for ever.
-func setIdleTimeout(server *caddyhttp.Server, profile *tcpProfile) error {
-	idle := time.Duration(server.IdleTimeout)
-	if idle == 0 {
-		server.IdleTimeout = caddy.Duration(max(idleAtLeast, profile.idle+idleMargin))
+// keepIdle makes the server keep idle connections longer than the balancer does,
+// for which it is known, or refuses a timeout that is not.
+func keepIdle(server *edge.Server, balancer string, idle time.Duration) error {
+	if server.KeepIdle(max(idleAtLeast, idle+idleMargin)) {
 		return nil
 	}
-	if idle > 0 && idle <= profile.idle {
-		return fmt.Errorf("timeouts idle %s is not longer than the %s for which %s keeps connections: requests would meet closed ones",
-			idle, profile.idle, profile.name)
+	if configured := time.Duration(server.Caddy().IdleTimeout); configured <= idle {
+		return fmt.Errorf("timeouts idle %s is not longer than the %s for which %s keeps connections, so that requests meet closed ones "+
+			"(502): set %s, or leave it unset", configured, idle, balancer, idle+idleMargin)
 	}
 	return nil
 }

@@ -39,7 +39,8 @@ func TestTheIdleTimeoutIsLongerThanTheBalancers(t *testing.T) {
 	}
 	for _, tt := range tests {
 		server := &caddyhttp.Server{IdleTimeout: caddy.Duration(tt.configured)}
-		err := setIdleTimeout(server, tcpProfileOf(tt.profile))
+		profile := tcpProfileOf(tt.profile)
+		err := keepIdle(edge.New(server), profile.name, profile.idle)
 		if (err != nil) != tt.refused || err == nil && time.Duration(server.IdleTimeout) != tt.set {
 			t.Errorf("%s, configured %s: %s, %v", tt.profile, tt.configured, time.Duration(server.IdleTimeout), err)
 		}

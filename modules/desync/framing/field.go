@@ -95,6 +95,8 @@ func (s *Scanner) named() bool {
 		return !s.find(EmptyHeader)
 	case s.name.odd:
 		return !s.find(NonCompliantHeader)
+	case s.name.isUpgrade():
+		s.upgrade = true
 	}
 	return true
 }

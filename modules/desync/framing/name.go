@@ -15,6 +15,7 @@ type name struct {
 const (
 	contentLength    = "contentlength"
 	transferEncoding = "transferencoding"
+	upgrade          = "upgrade"
 )
 
 func (f *name) reset() { f.length, f.n, f.dash, f.odd, f.framed, f.last = 0, 0, 0, false, false, 0 }
@@ -99,9 +100,12 @@ func (f *name) isTransferEncoding() bool {
 	return f.length == len("transfer-encoding") && f.dash == len("transfer") && f.normal(transferEncoding)
 }
 
+// isUpgrade reports whether the name is Upgrade, in any case.
+func (f *name) isUpgrade() bool { return f.length == len(upgrade) && f.normal(upgrade) }
+
 // forbidden reports whether the field must not stand in trailers, because it
 // frames or routes the message (RFC 9110 §6.5.1).
 func (f *name) forbidden() bool {
 	return f.isFraming() || f.normal("host") || f.normal("connection") || f.normal("trailer") ||
-		f.normal("te") || f.normal("upgrade") || f.normal("expect")
+		f.normal("te") || f.normal(upgrade) || f.normal("expect")
 }

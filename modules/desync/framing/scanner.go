@@ -35,6 +35,7 @@ type Scanner struct {
 	version uint8  // minor version of HTTP/1, or beforeHTTP10
 	matched uint8  // bytes of what has to come in a fixed order
 	first   bool   // no field line came yet
+	upgrade bool   // an Upgrade came
 
 	name  name
 	field field
@@ -119,6 +120,10 @@ func (s *Scanner) Class() Class { return s.class }
 
 // Reason returns what put the request into its class: the first of the worst.
 func (s *Scanner) Reason() Reason { return s.reason }
+
+// Upgrade reports whether the head has an Upgrade field, as far as it came. After
+// Head, ask before the next Scan.
+func (s *Scanner) Upgrade() bool { return s.upgrade }
 
 // Body reports whether the head is over and the body is not.
 func (s *Scanner) Body() bool { return s.state >= inBody }

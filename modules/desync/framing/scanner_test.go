@@ -321,6 +321,35 @@ func TestOneRequestAfterTheOtherIsJudgedByItself(t *testing.T) {
 	}
 }
 
+func TestAnUpgradeIsNoticedInItsOwnHeadOnly(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, input string
+		want        []bool
+	}{
+		{"an Upgrade", get + "Upgrade: websocket\r\n\r\n", []bool{true}},
+		{"in another case, with a field behind it", get + "uPGRADE:h2c\r\nA: b\r\n\r\n", []bool{true}},
+		{"an empty one", get + "Upgrade:\r\n\r\n", []bool{true}},
+		{"none", get + "Connection: Upgrade\r\n\r\n", []bool{false}},
+		{"names that are longer", get + "Upgrades: a\r\nUp-grade: a\r\nUpgrade-Insecure-Requests: 1\r\n\r\n", []bool{false}},
+		{"a name with a space", get + "Upgrade : websocket\r\n\r\n", []bool{false}},
+		{"in the middle of three requests", get + "\r\n" + post + "Upgrade: a\r\nContent-Length: 5\r\n\r\nhello" + get + "\r\n", []bool{false, true, false}},
+	} {
+		var got []bool
+		s := New(Severe)
+		for p := []byte(tt.input); len(p) > 0; {
+			n, event := s.Scan(p)
+			if event == Head {
+				got = append(got, s.Upgrade())
+			}
+			p = p[n:]
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
 func TestABodyIsSkippedNotRead(t *testing.T) {
 	t.Parallel()
 	bad := "GET / HTTP/9.9\r\n\x00 : \n"

@@ -111,11 +111,17 @@ func parseAddr(s string) (netip.Addr, bool) {
 // CheckServer refuses a server that trusts proxies in Caddy's default way, in
 // which any caller behind an appending balancer chooses its own address.
 func CheckServer(server *caddyhttp.Server) error {
-	// The sources were loaded before the guards; there is no exported way to ask.
-	sources := reflect.ValueOf(server).Elem().FieldByName("trustedProxies")
-	if sources.IsValid() && !sources.IsNil() && server.TrustedProxiesStrict <= 0 {
+	if TrustsProxies(server) && server.TrustedProxiesStrict <= 0 {
 		return errors.New("trusted_proxies without trusted_proxies_strict takes the leftmost address of " +
 			"X-Forwarded-For, which the caller writes: add trusted_proxies_strict")
 	}
 	return nil
+}
+
+// TrustsProxies reports whether the server has trusted_proxies of any kind. They
+// are loaded before listener wrappers and handlers; there is no exported way to
+// ask.
+func TrustsProxies(server *caddyhttp.Server) bool {
+	sources := reflect.ValueOf(server).Elem().FieldByName("trustedProxies")
+	return sources.IsValid() && !sources.IsNil()
 }

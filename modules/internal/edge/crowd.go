@@ -7,7 +7,8 @@ import (
 )
 
 // Crowd counts what clients have open, and lets none have more than Limit. A
-// client is an IPv4 address or a /64 of IPv6, which is what one customer gets.
+// client is an IPv4 address, also within NAT64's well-known prefix (RFC 6052), or
+// a /64 of IPv6, which is what one customer gets.
 // The zero value has no limit and counts nothing. Its memory is bounded by what
 // is open. It is safe for concurrent use once Limit is set.
 type Crowd struct {
@@ -19,6 +20,8 @@ type Crowd struct {
 		open map[netip.Addr]int
 	}
 }
+
+var nat64 = netip.MustParsePrefix("64:ff9b::/96")
 
 var crowdSeed = maphash.MakeSeed()
 
@@ -61,7 +64,7 @@ func (c *Crowd) Leave(client netip.Addr) {
 // network is what a client is counted by.
 func network(client netip.Addr) netip.Addr {
 	client = client.Unmap().WithZone("")
-	if client.Is4() {
+	if client.Is4() || nat64.Contains(client) {
 		return client
 	}
 	prefix, err := client.Prefix(64)

@@ -3,6 +3,9 @@
 // Caddy reads anything of it, and each response, also those that no module of
 // the suite writes. It knows who the balancer says is calling, how many requests
 // are under way, and asks clients to leave while the gateway drains.
+//
+// HTTP/3 passes it by: Caddy has another server for it. There is none behind a
+// balancer.
 package edge
 
 import (
@@ -12,6 +15,7 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -29,7 +33,8 @@ type Request struct {
 	Balanced bool
 	// Trace is the balancer's identifier of the request, "" when it has none.
 	Trace string
-	// Crowded says that the client has too many connections in use.
+	// Crowded says that the client has too many connections in use; the module
+	// that called LimitConnections has to refuse the request.
 	Crowded bool
 }
 
@@ -49,6 +54,7 @@ type Server struct {
 	name     string
 	balancer Balancer
 	crowd    Crowd
+	unset    unset
 
 	enclose sync.Once
 	inner   http.Handler
@@ -64,6 +70,9 @@ func Of(ctx caddy.Context) (*Server, error) {
 	if !ok {
 		return nil, errors.New("this module works only in a server of the http app")
 	}
+	if server.EnableFullDuplex {
+		return nil, errors.New("enable_full_duplex: where a body is cut, net/http takes its rest for the next request of the connection: remove it")
+	}
 	config, err := suite.Of(ctx)
 	if err != nil {
 		return nil, err
@@ -72,12 +81,22 @@ func Of(ctx caddy.Context) (*Server, error) {
 		return nil, err
 	}
 	return config.Once(edgeOf{server}, func() any {
-		s := &Server{caddy: server, suite: config, name: nameOf(server)}
-		s.metrics = metricsOf(s.name)
+		s := New(server)
+		s.suite = config
 		s.limitSlowness()
 		s.register()
 		return s
 	}).(*Server), nil
+}
+
+// New returns an edge of server that is around nothing yet: for tests of what
+// modules ask of a server.
+func New(server *caddyhttp.Server) *Server {
+	name := nameOf(server)
+	return &Server{
+		caddy: server, name: name, metrics: metricsOf(name),
+		unset: unset{idle: server.IdleTimeout == 0, header: server.ReadHeaderTimeout == 0},
+	}
 }
 
 // edgeOf is the key under which a configuration keeps the edge of a server.
@@ -97,6 +116,28 @@ func nameOf(server *caddyhttp.Server) string {
 	return server.Name()
 }
 
+// unset are the timeouts of a server that were not configured, and that modules
+// may set: more than one can want them longer.
+type unset struct{ idle, header bool }
+
+// KeepIdle makes the server keep a connection between requests for at least d, or
+// reports false if it is configured to keep it for less. A negative timeout is
+// for ever.
+func (s *Server) KeepIdle(d time.Duration) bool {
+	if s.unset.idle {
+		s.caddy.IdleTimeout = max(s.caddy.IdleTimeout, caddy.Duration(d))
+	}
+	return s.caddy.IdleTimeout < 0 || s.caddy.IdleTimeout >= caddy.Duration(d)
+}
+
+// AwaitRequests makes the server wait for the first request of a connection for
+// at least d, unless configured: balancers open connections before they need them.
+func (s *Server) AwaitRequests(d time.Duration) {
+	if s.unset.header {
+		s.caddy.ReadHeaderTimeout = max(s.caddy.ReadHeaderTimeout, caddy.Duration(d))
+	}
+}
+
 // Behind says that the server's clients are named by b.
 func (s *Server) Behind(b Balancer) error {
 	if s.balancer != nil {
@@ -112,6 +153,7 @@ func (s *Server) Balancer() Balancer { return s.balancer }
 // LimitConnections bounds how many connections one client, or one /64 of IPv6,
 // has in use at a time; 0 is no bound. A connection is in use while a request on
 // it is under way, so this holds behind a balancer that pools its connections.
+// Requests beyond it are Crowded, and counted as cut.
 func (s *Server) LimitConnections(limit int) { s.crowd.Limit = limit }
 
 // register puts the edge in front of the server's handler. Caddy has no hook
@@ -138,12 +180,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.suite.RequestStarted()
 	defer s.suite.RequestEnded()
 	head(r).complete()
-	// An upgraded connection leaves HTTP anyway, and its response has a
-	// Connection header of its own.
-	if s.suite.Draining() && len(r.Header["Upgrade"]) == 0 {
-		w.Header().Set("Connection", "close")
-	}
 	ctx := &requestContext{Context: r.Context()}
+	ctx.response = response{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, draining: s.suite.Draining}
 	if s.balancer != nil {
 		s.balancer.Identify(r, &ctx.request)
 	}
@@ -163,13 +201,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Body != nil && r.Body != http.NoBody {
 		r.Body = &body{ReadCloser: r.Body, cut: s.metrics.slowBody}
 	}
-	s.inner.ServeHTTP(w, r)
+	s.inner.ServeHTTP(&ctx.response, r)
+	ctx.response.begin() // of a handler that wrote nothing
 }
 
-// requestContext carries a Request: a context and its value in one.
+// requestContext carries a Request, and is what the edge allocates for one: its
+// context, its value there, and the writer of its response.
 type requestContext struct {
 	context.Context
-	request Request
+	request  Request
+	response response
 }
 
 type requestKey struct{}

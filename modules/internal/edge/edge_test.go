@@ -79,7 +79,7 @@ func TestADrainingGatewayAsksEveryClientToLeave(t *testing.T) {
 	if got := ask("/", "192.0.2.1"); strings.Count(got, "HTTP/1.1 ") != 2 {
 		t.Fatalf("a gateway that does not drain sends clients away: %q", got)
 	}
-	config(t).Exit(zap.NewNop(), 0, 0)
+	config(t).Exit(zap.NewNop(), 0, 0, false)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			got := ask(tt.path, tt.client)
@@ -106,7 +106,7 @@ func TestAnUpgradeIsNotAskedToLeave(t *testing.T) {
 		_, _ = buffered.WriteString("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello")
 		_ = buffered.Flush()
 	})
-	config(t).Exit(zap.NewNop(), 0, 0)
+	config(t).Exit(zap.NewNop(), 0, 0, false)
 	got := g.Raw(t, "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Forwarded-For: 192.0.2.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
 	if !strings.HasPrefix(got, "HTTP/1.1 101 ") || !strings.HasSuffix(got, "hello") || strings.Contains(got, "close") {
 		t.Errorf("got %q", got)
@@ -221,6 +221,15 @@ func TestTheRestOfACutBodyIsNoRequest(t *testing.T) {
 	}
 	if n := seen.Load(); n != 1 {
 		t.Errorf("the backend saw %d requests", n)
+	}
+}
+
+// In full duplex, net/http leaves the rest on the connection, and says nothing.
+func TestFullDuplexIsRefused(t *testing.T) {
+	g := gatetest.Run(t, slow)
+	err := g.Reload(t, strings.Replace(slow, "timeouts {", "enable_full_duplex\n\t\ttimeouts {", 1))
+	if err == nil || !strings.Contains(err.Error(), "enable_full_duplex") {
+		t.Errorf("got %v", err)
 	}
 }
 

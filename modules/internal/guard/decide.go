@@ -29,7 +29,6 @@ var decisions = prometheus.NewCounterVec(prometheus.CounterOpts{
 var (
 	reasonEarlyData      = decision.NewReason("client.early_data", http.StatusTooEarly, "The connection is not established yet.")
 	reasonAddressUnknown = decision.NewReason("client.address_unknown", http.StatusBadRequest, "The address of the client is not established.")
-	reasonCrowded        = decision.NewReason("client.too_many_connections", http.StatusTooManyRequests, "The client has too many connections in use.")
 )
 
 type refusal struct {

@@ -130,18 +130,29 @@ func (f *front) check(r *http.Request) (*Request, error) {
 	}
 	req.ambiguous = refused != nil || req.Path != sent.URL.Path
 	req.Client, req.clientErr = clientip.FromRequest(r, f.edge)
-	canonical.Clean(r, f.clientHeaders)
+	canonical.Clean(r, f.readFrom(r))
 	caddyhttp.SetVar(r.Context(), requestVar, req)
 	f.correlate(r)
-	if seen := edge.From(r); seen != nil && seen.Crowded {
-		return req, refuse(r, refusal{site: f.site, guard: "connections", reason: reasonCrowded, logger: f.logger})
-	}
 	if refused == nil {
 		return req, nil
 	}
 	err := refuse(r, refusal{site: f.site, guard: "canonical", dryRun: f.suite.CanonicalDryRun,
 		reason: canonicalReasons[refused], logger: f.logger})
 	return req, err
+}
+
+// readFrom are the headers that the client's address was read from. A peer that is
+// no trusted proxy may write what it likes into them.
+func (f *front) readFrom(r *http.Request) []string {
+	if trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); !trusted {
+		return nil
+	}
+	for i, name := range f.clientHeaders {
+		if len(r.Header.Values(name)) > 0 {
+			return f.clientHeaders[i : i+1]
+		}
+	}
+	return nil
 }
 
 // correlate gives r the one identifier under which the access log, problem

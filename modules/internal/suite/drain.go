@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/caddyserver/caddy/v2"
 )
 
 // quiet is how long no connection may arrive before the clients count as gone.
@@ -15,18 +17,27 @@ import (
 const quiet = 250 * time.Millisecond
 
 // Drain asks clients to leave this configuration's servers and waits until they
-// have, at most limit. Another configuration has to serve new connections
+// have, at most limit, and not once the process is to end. Another configuration has to serve new connections
 // already: Caddy closes idle connections when it stops a server, and a client
 // that sends its next request on one at that moment loses it.
 func (c *Config) Drain(limit time.Duration) {
 	c.draining.Store(true)
 	timeout := time.NewTimer(limit)
 	defer timeout.Stop()
+	look := time.NewTicker(quiet / 5)
+	defer look.Stop()
 	for {
-		select {
-		case <-c.connections.gone():
-		case <-timeout.C:
-			return
+		for gone := c.connections.gone(); gone != nil; {
+			select {
+			case <-gone:
+				gone = nil
+			case <-look.C:
+				if caddy.Exiting() {
+					return
+				}
+			case <-timeout.C:
+				return
+			}
 		}
 		_, before := c.connections.count()
 		select {
@@ -42,7 +53,7 @@ func (c *Config) Drain(limit time.Duration) {
 
 // Draining reports whether responses should carry Connection: close (which
 // HTTP/2 servers turn into GOAWAY).
-func (c *Config) Draining() bool { return c.draining.Load() }
+func (c *Config) Draining() bool { return c.draining.Load() || caddy.Exiting() }
 
 // TrackConnection follows a server's connections for Drain; register it with
 // caddyhttp.Server.RegisterConnState.

@@ -5,7 +5,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
@@ -41,29 +40,45 @@ var (
 var requests atomic.Int64
 
 // RequestStarted counts a request as under way until RequestEnded.
-func (*Config) RequestStarted() { requests.Add(1) }
+func (c *Config) RequestStarted() {
+	c.requests.Add(1)
+	requests.Add(1)
+}
 
 // RequestEnded takes back one RequestStarted.
-func (*Config) RequestEnded() { requests.Add(-1) }
+func (c *Config) RequestEnded() {
+	c.requests.Add(-1)
+	requests.Add(-1)
+}
+
+// underWay is what an exit waits for.
+func (c *Config) underWay() int64 {
+	if c.replaced {
+		return c.requests.Load() // others are the next configuration's, which still serves
+	}
+	return requests.Load()
+}
 
 // Exit begins the process's exit: from now on the gateway is not ready and its
 // responses ask clients to leave. Requests are served as before until Closing.
-func (c *Config) Exit(logger *zap.Logger, delay, grace time.Duration) {
-	c.logger = logger
+// replaced says that another configuration is in force already.
+func (c *Config) Exit(logger *zap.Logger, delay, grace time.Duration, replaced bool) {
+	c.logger, c.replaced = logger, replaced
+	c.exiting.Store(true)
 	c.draining.Store(true)
 	drainPhase.Set(phaseDraining)
 	logger.Info("draining: not ready any more; new requests are served for the shutdown delay",
-		zap.Duration("shutdown_delay", delay), zap.Duration("grace_period", grace), zap.Int64("requests_in_flight", requests.Load()))
+		zap.Duration("shutdown_delay", delay), zap.Duration("grace_period", grace), zap.Int64("requests_in_flight", c.underWay()))
 }
 
 // Closing says that a server accepts no new connections. Register it with
 // caddyhttp.Server.RegisterOnShutdown.
 func (c *Config) Closing() {
-	if !caddy.Exiting() || !c.closing.CompareAndSwap(false, true) {
+	if !c.exiting.Load() || !c.closing.CompareAndSwap(false, true) {
 		return
 	}
 	drainPhase.Set(phaseClosing)
-	c.logger.Info("closing: requests under way get the grace period", zap.Int64("requests_in_flight", requests.Load()))
+	c.logger.Info("closing: requests under way get the grace period", zap.Int64("requests_in_flight", c.underWay()))
 }
 
 // WaitForRequests waits until no request is under way, at most until ctx ends
@@ -71,16 +86,16 @@ func (c *Config) Closing() {
 // the process's end would cut. Register it with
 // caddyhttp.Server.RegisterOnStop.
 func (c *Config) WaitForRequests(ctx context.Context) error {
-	if !caddy.Exiting() || !c.waited.CompareAndSwap(false, true) {
+	if !c.exiting.Load() || !c.waited.CompareAndSwap(false, true) {
 		return nil
 	}
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for requests.Load() > 0 {
+	for c.underWay() > 0 {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			c.logger.Warn("the grace period is over; requests under way are cut", zap.Int64("requests_in_flight", requests.Load()))
+			c.logger.Warn("the grace period is over; requests under way are cut", zap.Int64("requests_in_flight", c.underWay()))
 			return nil
 		}
 	}

@@ -68,11 +68,13 @@ type Config struct {
 	draining    atomic.Bool
 	connections connections
 	inForce     atomic.Bool
-	wasReady    atomic.Bool
 	probed      atomic.Bool
 
-	closing, waited atomic.Bool
-	logger          *zap.Logger // of the exit
+	// Of the exit; logger and replaced are set before exiting is.
+	exiting, closing, waited atomic.Bool
+	logger                   *zap.Logger
+	replaced                 bool
+	requests                 atomic.Int64
 
 	mu     sync.Mutex
 	names  map[[2]string]string
@@ -112,7 +114,7 @@ func (c *Config) Ready(name string, check func() error) {
 // The errors of a gateway that is not ready whatever its modules say.
 var (
 	errNotInForce = errors.New("the configuration is not in force yet")
-	errDraining   = errors.New("the gateway is draining")
+	errExiting    = errors.New("the gateway is about to end")
 )
 
 // InForce says that every app of the configuration has started.
@@ -129,15 +131,20 @@ func (c *Config) IsProbed() bool { return c.probed.Load() }
 // hold, in the order of their names.
 func (c *Config) NotReady() []error {
 	errs := c.missing()
-	if c.Draining() {
-		errs = append(errs, errDraining)
+	// Not while a reload drains: then another configuration serves.
+	if c.exiting.Load() || caddy.Exiting() {
+		errs = append(errs, errExiting)
 	}
 	return errs
 }
 
-// StartedUp reports whether every condition has held, be it only once.
+// startedUp says that every condition has held once in this process.
+var startedUp atomic.Bool
+
+// StartedUp reports whether every condition has held, be it only once, in this
+// configuration or an earlier one.
 func (c *Config) StartedUp() bool {
-	return c.wasReady.Load() || len(c.missing()) == 0
+	return startedUp.Load() || len(c.missing()) == 0
 }
 
 func (c *Config) missing() (errs []error) {
@@ -153,7 +160,7 @@ func (c *Config) missing() (errs []error) {
 		}
 	}
 	if len(errs) == 0 {
-		c.wasReady.Store(true)
+		startedUp.Store(true)
 	}
 	return errs
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"go.uber.org/zap"
 )
 
 func TestANameMeansOneThing(t *testing.T) {
@@ -38,6 +40,7 @@ func TestReadinessNamesWhatIsMissing(t *testing.T) {
 
 func TestAConfigurationStartsUpOnceAndForGood(t *testing.T) {
 	var c Config
+	startedUp.Store(false)
 	if len(c.NotReady()) == 0 || c.StartedUp() {
 		t.Error("a configuration is ready before it is in force")
 	}
@@ -52,8 +55,12 @@ func TestAConfigurationStartsUpOnceAndForGood(t *testing.T) {
 		t.Error("it did not start up")
 	}
 	c.draining.Store(true)
+	if len(c.NotReady()) != 0 {
+		t.Error("it is not ready while a reload drains")
+	}
+	c.Exit(zap.NewNop(), 0, 0, false)
 	if len(c.NotReady()) == 0 {
-		t.Error("it is ready while it drains")
+		t.Error("it is ready while the process ends")
 	}
 	if !c.StartedUp() {
 		t.Error("a gateway that is not ready any more did start up")
