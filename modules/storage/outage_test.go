@@ -188,6 +188,9 @@ func TestWhatArrivesAfterTheReleaseFindsTheLockLost(t *testing.T) {
 	lock(t, s, "l")
 	late := s.locks()[0]
 	unlock(t, s, "l")
+	if s.lose(late) {
+		t.Error("a lock that was released counts as lost, and would refuse stores that have nothing to do with it")
+	}
 	if err := s.renew(t.Context(), late); !errors.Is(err, errLockLost) {
 		t.Errorf("a renewal: %v", err)
 	}
