@@ -15,45 +15,6 @@ import (
 	"time"
 )
 
-// certified is a gateway that gets its certificate from an authority of the lab's
-// and shares it through Redis. The authority's certificates are for five minutes
-// at least, and begin one minute in the past: four fifths of that are left after
-// twelve seconds.
-const certified = `{
-	admin {$ADMIN}
-	persist_config off
-	auto_https disable_redirects
-	acme_ca https://` + insider + `:8443/acme/local/directory
-	acme_ca_root {$ROOT}
-	renew_interval 1s
-	renewal_window_ratio 0.8
-	storage redis {
-		address redis://` + origin + `:6379/0
-		key one {env.STORAGE_KEY}
-		lock_lease 2s
-	}
-	servers :443 {
-		protocols h1 h2
-		listener_wrappers {
-			elb aws_nlb {
-				from ` + inside + `/32
-			}
-			tls
-			desync strictest
-		}
-	}
-}
-https://` + site + ` {
-	tls {
-		issuer acme {
-			disable_http_challenge
-		}
-	}
-	tls_policy modern
-	respond ok
-}
-`
-
 // authority is Caddy's own ACME server, behind a gate that the test opens.
 const authority = `{
 	admin {$ADMIN}
@@ -112,10 +73,17 @@ func newIssuance(t *testing.T, lifetime string) *anIssuance {
 	ca.client = l.client(t, "insider", "")
 	ca.start(t, l.command("insider", binary, "run", "--adapter", "caddyfile", "--config", write(t, ca.dir, "Caddyfile", authority)))
 
+	// The authority's certificates are for five minutes at least, and begin one
+	// minute in the past: four fifths of that are left after twelve seconds.
 	i := &anIssuance{lab: l, env: map[string]string{
-		"ROOT":        filepath.Join(data, "caddy", "pki", "authorities", "local", "root.crt"),
-		"STORAGE_KEY": base64.StdEncoding.EncodeToString([]byte("a storage key of 32 bytes, so so")),
+		"ADMIN": "127.0.0.1:2019", "SITE": site, "BALANCER": inside + "/32", "BACKEND": origin + ":8080",
+		"SSL_CERT_FILE": filepath.Join(data, "caddy", "pki", "authorities", "local", "root.crt"),
+		"ACME_CA":       "https://" + insider + ":8443/acme/local/directory",
+		"STORAGE":       "redis://" + origin + ":6379/0", "LOCK_LEASE": "2s",
+		"STORAGE_KEY":    base64.StdEncoding.EncodeToString([]byte("a storage key of 32 bytes, so so")),
+		"RENEW_INTERVAL": "1s", "RENEWAL_WINDOW": "0.8",
 	}}
+	fleet := read(t, filepath.Join("..", "examples", "fleet", "Caddyfile"))
 	i.open = gate(t, l)
 	awaitHAProxy(t, l.command("balancer", haproxy(t), "-db", "-f", write(t, t.TempDir(), "haproxy.cfg",
 		"defaults\n\ttimeout connect 10s\n\ttimeout client 60s\n\ttimeout server 60s\n"+splits)),
@@ -123,12 +91,12 @@ func newIssuance(t *testing.T, lifetime string) *anIssuance {
 
 	i.a = newGateway(t, t.TempDir(), "127.0.0.1:2019", i.env)
 	i.a.client = l.client(t, "gw-a", "")
-	cmd := l.command("gw-a", binary, "run", "--adapter", "caddyfile", "--config", write(t, i.a.dir, "Caddyfile", certified))
+	cmd := l.command("gw-a", binary, "run", "--adapter", "caddyfile", "--config", write(t, i.a.dir, "Caddyfile", fleet))
 	i.a.start(t, cmd)
 	i.killA = func() { _ = cmd.Process.Kill() }
 	// It has the lock when it asks the authority; gw-b comes second.
 	waitFor(t, "gw-a to ask for a certificate", func() bool { return strings.Contains(i.a.log.String(), "obtaining certificate") })
-	i.b = l.gateway(t, "gw-b", certified, i.env)
+	i.b = l.gateway(t, "gw-b", fleet, i.env)
 	return i
 }
 

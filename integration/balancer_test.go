@@ -92,9 +92,11 @@ func (b *backend) paths() []string {
 	return paths
 }
 
-// startBalanced starts the example of that name behind HAProxy.
+// startBalanced starts the example of that name behind HAProxy; https-balancer/h2c
+// is the second one over HTTP/2.
 func startBalanced(t *testing.T, example string) *balanced {
 	t.Helper()
+	example, variant, _ := strings.Cut(example, "/")
 	dir, b := t.TempDir(), &balanced{backend: newBackend(t)}
 	front, inner := freeAddr(t), freeAddr(t)
 	b.inner = inner
@@ -114,7 +116,8 @@ func startBalanced(t *testing.T, example string) *balanced {
 	case "https-balancer":
 		env["SITE"], env["LISTEN"] = "http://"+site+":"+port(inner), ":"+port(inner)
 		b.url = "https://" + front
-		config = fmt.Sprintf("frontend in\n\tmode http\n\tbind %s ssl crt %s alpn h2,http/1.1\n\toption forwardfor\n\tdefault_backend gate\nbackend gate\n\tmode http\n\tserver gate %s\n", front, filepath.Join(dir, "both.pem"), inner)
+		config = fmt.Sprintf("frontend in\n\tmode http\n\tbind %s ssl crt %s alpn h2,http/1.1\n\toption forwardfor\n\tdefault_backend gate\nbackend gate\n\tmode http\n\tserver gate %s%s\n",
+			front, filepath.Join(dir, "both.pem"), inner, map[bool]string{true: " proto h2"}[variant == "h2c"])
 	}
 	file, err := filepath.Abs(filepath.Join("..", "examples", example, "Caddyfile"))
 	if err != nil {
@@ -140,7 +143,7 @@ func credentials(t *testing.T, dir string) (key, token string) {
 }
 
 func TestBothBalancersGetTheSameVerdicts(t *testing.T) {
-	for _, example := range []string{"passthrough", "https-balancer"} {
+	for _, example := range []string{"passthrough", "https-balancer", "https-balancer/h2c"} {
 		t.Run(example, func(t *testing.T) {
 			b := startBalanced(t, example)
 			tests := []struct {

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"encoding/base64"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -86,6 +87,7 @@ func TestEveryExampleAdaptsAndProvisions(t *testing.T) {
 			for name, value := range map[string]string{
 				"CERTIFICATE": certificate, "KEY": key, "TOKEN_KEY": filepath.Join(secrets, "issuer.pub.pem"),
 				"KEYS": filepath.Join(secrets, "keys.json"), "PEPPER": filepath.Join(secrets, "pepper"),
+				"STORAGE_KEY": base64.StdEncoding.EncodeToString(make([]byte, 32)),
 			} {
 				t.Setenv(name, value)
 			}
