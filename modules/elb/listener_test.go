@@ -3,6 +3,7 @@ package elb_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -568,7 +569,7 @@ func TestTheClientAndItsEndpointAreKnownBehindTLS(t *testing.T) {
 		protocols.SetHTTP2(protocol == "HTTP/2.0")
 		transport := &http.Transport{
 			Protocols: protocols, TLSClientConfig: &tls.Config{RootCAs: pool, ServerName: "localhost"},
-			Dial: func(string, string) (net.Conn, error) {
+			DialContext: func(context.Context, string, string) (net.Conn, error) {
 				conn := dial(t, g, "127.0.0.1")
 				_, err := io.WriteString(conn, v2("192.0.2.7", vpce))
 				return conn, err

@@ -11,9 +11,6 @@ import "github.com/valkey-io/valkey-go"
 //
 // The scripts name all keys that they touch.
 
-// The keys in front of those of locks.
-const scriptKeys = 3
-
 // luaFence refuses what is done under a lock that was lost. From key 4 on and
 // argument `arg` on stand the locks that the process believes to hold, with their
 // token, name and fence. A lock that ran out and that nobody has had since (its

@@ -212,14 +212,14 @@ func within(word string, d, shortest, longest time.Duration) error {
 
 func checkPrefix(s string) error {
 	if len(s) > longestPrefix || !only(s, "-_.:/") {
-		return fmt.Errorf("prefix is not 1 to %d letters, digits and -_.:/", longestPrefix)
+		return fmt.Errorf("prefix is not 1 to %d letters, digits and - _ . : /", longestPrefix)
 	}
 	return nil
 }
 
 func checkID(s string) error {
 	if s == "" || len(s) > longestID || !only(s, "-_.") {
-		return fmt.Errorf("the id is not 1 to %d letters, digits and -_.", longestID)
+		return fmt.Errorf("the id is not 1 to %d letters, digits and - . _", longestID)
 	}
 	return nil
 }

@@ -371,7 +371,7 @@ func BenchmarkGetCertificate(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := m.GetCertificate(nil, hello); err != nil {
+				if _, err := m.GetCertificate(b.Context(), hello); err != nil {
 					b.Fatal(err)
 				}
 			}
