@@ -27,8 +27,8 @@
 //
 // It fails closed. A value that cannot be read, or is not what was stored under
 // its name, is an error that names it, and never an absent value, which Caddy
-// would replace. A store that is away is waited for, for `wait` in each operation;
-// then the operation fails. Certificates that a gateway has in memory go on being
+// would replace. A store that is away is waited for, for `wait` in each operation,
+// whatever `timeout` is; then the operation fails. Certificates that a gateway has in memory go on being
 // served. Nothing is connected while provisioning, except that Caddy itself loads
 // the authority of `tls internal` from storage then. A site that has no
 // certificate in memory and whose first load fails is not tried again by Caddy
@@ -53,10 +53,23 @@
 //
 // They are the path-like names of certmagic, with the semantics of its file
 // storage, except that a directory ends with the last value in it, and that the
-// root cannot be deleted. Everything is in four kinds of keys with one hash tag,
-// {prefix}:values, :names, :fences and :lock:*, and so on one node of a cluster.
-// A value and its name in the index change in one script. The store must not evict
-// (maxmemory-policy noeviction), and should write to disk (appendonly yes).
+// root cannot be deleted. All keys have one hash tag, and so are on one node of a
+// cluster: {prefix}:values and :names, and :writer:*, :lock:*, :fence:* and
+// :ended:*, which expire within an hour, or twenty minutes after `wait`, when
+// nothing is written or locked. A value and its name in the index change in one
+// script. The store must not evict (maxmemory-policy noeviction), and should write
+// to disk (appendonly yes). While it is out of memory nothing is stored or locked
+// anew; locks are renewed and released.
+//
+// # Late attempts
+//
+// When a connection breaks, a command is sent again over another, and the first
+// attempt may arrive after the second, and after what was done since. Calls of
+// Store and Delete have the number in which they began in their process, over
+// reloads, the same for all attempts, and the store remembers the last for each
+// name, for twenty minutes longer than `wait`: what is not newer does nothing. The
+// store remembers for twenty minutes who has released a lock or given up waiting
+// for it: whoever has does not get it, and is told again what Unlock found.
 //
 // # Locks and fencing
 //
@@ -70,7 +83,8 @@
 //
 // Each time a lock is taken, its name gets a fencing token that is larger than all
 // before, also than those of a store that has lost its memory, as long as its
-// clock does not go back. certmagic does not say under which lock it stores. So
+// clock does not go back. Tokens are kept for an hour after the last renewal; a
+// lock without one counts as lost. certmagic does not say under which lock it stores. So
 // Store and Delete name all locks that this gateway took through this storage and
 // has not released, with their tokens, and the script that writes first
 // compares: if one of them has another owner, or was had by another since, nothing

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -106,4 +107,32 @@ func failures(t testing.TB, operation, reason string) float64 {
 		t.Fatal(err)
 	}
 	return m.GetCounter().GetValue()
+}
+
+// keysOf returns the server's keys that begin with a text.
+func keysOf(t testing.TB, r *storetest.Server, begin string) []string {
+	t.Helper()
+	found := strings.Split(r.Command(t, "KEYS", begin+"*"), "\n")
+	return slices.DeleteFunc(found, func(key string) bool { return key == "" })
+}
+
+// holds checks a value.
+func holds(t testing.TB, s *Storage, name, want string) {
+	t.Helper()
+	if got, err := s.Load(t.Context(), name); err != nil || string(got) != want {
+		t.Errorf("%s is %q, %v; want %q", name, got, err, want)
+	}
+}
+
+// free checks that nobody has a lock.
+func free(t testing.TB, address, name string) {
+	t.Helper()
+	s := open(t, address)
+	if ok, err := s.TryLock(t.Context(), name); !ok {
+		t.Errorf("the lock %s is not free: %v", name, err)
+		return
+	}
+	if err := s.Unlock(t.Context(), name); err != nil {
+		t.Error(err)
+	}
 }

@@ -29,6 +29,9 @@ const (
 	// longestUnlock bounds Unlock, which a process that ends calls for each lock. A
 	// lock that could not be released runs out.
 	longestUnlock = 3 * time.Second
+	// fenceKept is how long the fence of a lock that nobody takes or renews is kept.
+	// A lock whose fence is gone counts as lost.
+	fenceKept = 6 * longestLease
 )
 
 // heldLock is a lock that was taken and not released yet, maybe lost.
@@ -118,7 +121,7 @@ func (s *Storage) RenewLockLease(ctx context.Context, name string, _ time.Durati
 	if h == nil {
 		return counted("renew", fmt.Errorf("renewing %q: %w", name, errNotHeld))
 	}
-	return counted("renew", s.patiently(ctx, "renewing the lock "+strconv.Quote(name), func(ctx context.Context) error {
+	return counted("renew", s.patiently(ctx, s.wait, "renewing the lock "+strconv.Quote(name), func(ctx context.Context) error {
 		return s.renew(ctx, h)
 	}))
 }
@@ -130,35 +133,38 @@ func (s *Storage) acquire(ctx context.Context, name string, wait bool) (*heldLoc
 		return nil, fmt.Errorf("locking %q: %w", name, err)
 	}
 	h := &heldLock{name: name, token: rand.Text(), share: share, client: share.Value()}
+	unanswered := false
 	for pause := firstPoll; ; pause = min(2*pause, longestPoll) {
 		var left time.Duration
-		err := s.patiently(ctx, "locking "+strconv.Quote(name), func(ctx context.Context) (err error) {
+		err := s.patiently(ctx, s.wait, "locking "+strconv.Quote(name), func(ctx context.Context) (err error) {
 			left, err = s.attempt(ctx, h)
+			unanswered = unanswered || err != nil
 			return err
 		})
-		if err != nil {
+		if err == nil && h.fence != "" {
+			return h, nil
+		}
+		if err == nil && wait {
+			pause = min(pause, left+time.Millisecond)
+			select {
+			case <-time.After(pause/2 + mathrand.N(pause)/2 + 1):
+				continue
+			case <-ctx.Done():
+				err = fmt.Errorf("locking %q: %w", name, ctx.Err())
+			}
+		}
+		if unanswered {
 			go s.forget(h)
 			return nil, err
 		}
-		if h.fence != "" {
-			return h, nil
-		}
-		if !wait {
-			return nil, share.Release()
-		}
-		pause = min(pause, left+time.Millisecond)
-		select {
-		case <-time.After(pause/2 + mathrand.N(pause)/2 + 1):
-		case <-ctx.Done():
-			return nil, errors.Join(fmt.Errorf("locking %q: %w", name, ctx.Err()), share.Release())
-		}
+		return nil, errors.Join(err, share.Release())
 	}
 }
 
 // attempt asks for the lock once. left is what the lease of another owner has
 // left.
 func (s *Storage) attempt(ctx context.Context, h *heldLock) (left time.Duration, err error) {
-	m, err := h.client.Run(ctx, lockScript, s.lockKeys(h), []string{h.token, h.name, s.leaseArg()})
+	m, err := h.client.Run(ctx, lockScript, s.lockKeys(h), []string{h.token, milliseconds(s.lease), milliseconds(fenceKept)})
 	if err != nil {
 		return 0, err
 	}
@@ -170,6 +176,9 @@ func (s *Storage) attempt(ctx context.Context, h *heldLock) (left time.Duration,
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", errAnswer, err)
 	}
+	if n == 0 {
+		return 0, fmt.Errorf("%w: %s", errLockLost, h.name)
+	}
 	if n < 0 {
 		return time.Duration(-n) * time.Millisecond, nil
 	}
@@ -177,11 +186,13 @@ func (s *Storage) attempt(ctx context.Context, h *heldLock) (left time.Duration,
 	return 0, nil
 }
 
-// forget releases a lock of which it is unknown whether it was taken.
+// forget releases a lock of which it is unknown whether it was taken or will be, by
+// an attempt that was not answered. It tries for a lease.
 func (s *Storage) forget(h *heldLock) {
-	ctx, cancel := context.WithTimeout(context.Background(), longestUnlock)
-	defer cancel()
-	h.client.Run(ctx, unlockScript, s.lockKeys(h), []string{h.token, h.name, "none"})
+	s.patiently(context.Background(), s.lease, "", func(ctx context.Context) error {
+		_, err := s.unlock(ctx, h)
+		return err
+	})
 	h.share.Release()
 }
 
@@ -226,7 +237,7 @@ func (s *Storage) renew(ctx context.Context, h *heldLock) error {
 	if h.lost.Load() {
 		return fmt.Errorf("%w: %s", errLockLost, h.name)
 	}
-	m, err := h.client.Run(ctx, renewScript, s.lockKeys(h), []string{h.token, h.name, s.leaseArg(), h.fence})
+	m, err := h.client.Run(ctx, renewScript, s.lockKeys(h), []string{h.token, milliseconds(s.lease), milliseconds(fenceKept), h.fence})
 	if err != nil {
 		return err
 	}
@@ -237,24 +248,28 @@ func (s *Storage) renew(ctx context.Context, h *heldLock) error {
 	return fmt.Errorf("%w: %s", errLockLost, h.name)
 }
 
-// release gives the lock back. An attempt without an answer may have done it, so
-// the next one's finding that it is gone is none.
+// release gives the lock back, or says that it was lost.
 func (s *Storage) release(ctx context.Context, h *heldLock) error {
-	if h.lost.Load() {
+	lost := h.lost.Load()
+	err := s.patiently(ctx, min(s.wait, longestUnlock), "unlocking "+strconv.Quote(h.name), func(ctx context.Context) error {
+		had, err := s.unlock(ctx, h)
+		lost = lost || err == nil && !had
+		return err
+	})
+	if lost {
 		return fmt.Errorf("unlocking %q: %w", h.name, errLockLost)
 	}
-	again := false
-	return patiently(ctx, min(s.wait, longestUnlock), "unlocking "+strconv.Quote(h.name), func(ctx context.Context) error {
-		m, err := h.client.Run(ctx, unlockScript, s.lockKeys(h), []string{h.token, h.name, h.fence})
-		if err != nil {
-			again = true
-			return err
-		}
-		if released, err := m.AsInt64(); err != nil || released == 1 || again {
-			return err
-		}
-		return fmt.Errorf("%w: its lease ran out", errLockLost)
-	})
+	return err
+}
+
+// unlock releases the lock once. had is whether nobody else had it meanwhile.
+func (s *Storage) unlock(ctx context.Context, h *heldLock) (had bool, err error) {
+	m, err := h.client.Run(ctx, unlockScript, s.lockKeys(h), []string{h.token, milliseconds(lateness), milliseconds(fenceKept), h.fence})
+	if err != nil {
+		return false, err
+	}
+	n, err := m.AsInt64()
+	return n == 1, err
 }
 
 // lose takes note that a lock was lost. It reports false if it was released
@@ -280,10 +295,10 @@ func (s *Storage) locks() []*heldLock {
 }
 
 func (s *Storage) lockKeys(h *heldLock) []string {
-	return []string{s.names.lock + h.name, s.names.fences}
+	return []string{s.names.lock + h.name, s.names.fence + h.name, s.names.ended + h.token}
 }
 
-func (s *Storage) leaseArg() string { return strconv.FormatInt(s.lease.Milliseconds(), 10) }
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
 // gateOf returns the gate of a name, to be left.
 func (s *Storage) gateOf(name string) *gate {

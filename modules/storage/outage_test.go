@@ -3,7 +3,9 @@ package storage
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -195,8 +197,8 @@ func TestWhatArrivesAfterTheReleaseFindsTheLockLost(t *testing.T) {
 		t.Errorf("a renewal: %v", err)
 	}
 	m, err := s.client.Run(t.Context(), storeScript,
-		[]string{s.names.values, s.names.names, s.names.fences, s.names.lock + "l"},
-		[]string{"a", "v", s.leaseArg(), late.token, late.name, late.fence})
+		[]string{s.names.values, s.names.names, s.names.writer, s.names.lock + "l", s.names.fence + "l"},
+		[]string{"a", milliseconds(s.lease), "1", "0", "1000", "v", late.token, late.name, late.fence})
 	if answer, _ := m.AsStrSlice(); err != nil || answer[0] != "lost" {
 		t.Errorf("a store: %q, %v", answer, err)
 	}
@@ -250,4 +252,82 @@ func TestAWrongPasswordIsSaidAndNotShown(t *testing.T) {
 	}
 	t.Setenv("SALLYPORT_TEST_PASSWORD", "right")
 	until(t, "the corrected password is used", func() bool { return s.Store(t.Context(), "a", nil) == nil })
+}
+
+func TestNothingOfLocksStaysForEver(t *testing.T) {
+	r := newServer(t)
+	s := open(t, r.Addr, patient)
+	for i := range 20 { // certmagic names locks after certificates
+		name := fmt.Sprintf("ari_certificate-%d", i)
+		lock(t, s, name)
+		unlock(t, s, name)
+	}
+	lock(t, s, "held")
+	all := keysOf(t, r, "{caddy}:")
+	if len(all) < 40 {
+		t.Errorf("there are only %q", all)
+	}
+	for _, key := range all {
+		if left, err := strconv.ParseInt(r.Command(t, "PTTL", key), 10, 64); err != nil || left < 0 || left > fenceKept.Milliseconds() {
+			t.Errorf("%s stays for %d ms, %v", key, left, err)
+		}
+	}
+	r.Command(t, "PEXPIRE", "{caddy}:fence:held", "5000")
+	if err := s.RenewLockLease(t.Context(), "held", 0); err != nil {
+		t.Error(err)
+	}
+	if left, err := strconv.ParseInt(r.Command(t, "PTTL", "{caddy}:fence:held"), 10, 64); err != nil || left < 2*longestLease.Milliseconds() {
+		t.Errorf("the fence is not kept with its lock: %d ms, %v", left, err)
+	}
+	r.Command(t, "DEL", "{caddy}:fence:held")
+	if err := s.Unlock(t.Context(), "held"); !errors.Is(err, errLockLost) {
+		t.Errorf("whether another had the lock is not known any more: %v", err)
+	}
+}
+
+func TestAWaitBoundsAnOperationWhoseCommandsMayTakeLonger(t *testing.T) {
+	r := newServer(t)
+	s := open(t, r.Addr, `"timeout":"50s","wait":"300ms"`)
+	lock(t, s, "l")
+	put(t, s, "k", "v")
+	r.Pause()
+	defer r.Resume()
+	failing := map[string]error{
+		"unlock": s.Unlock(t.Context(), "l"),
+		"store":  s.Store(t.Context(), "k", []byte("v2")),
+	}
+	_, failing["load"] = s.Load(t.Context(), "k")
+	for operation, err := range failing {
+		if err == nil || !strings.Contains(err.Error(), "gave up after") || reasonOf(err) != store.ReasonTimeout {
+			t.Errorf("%s: %v", operation, err)
+		}
+	}
+}
+
+func TestLocksAreReleasedAndRenewedWhileTheServerIsOutOfMemory(t *testing.T) {
+	r := newServer(t)
+	s := open(t, r.Addr, `"lock_lease":"10m"`)
+	for _, name := range []string{"l", "ran out", "renewed"} {
+		lock(t, s, name)
+	}
+	r.Command(t, "DEL", "{caddy}:lock:ran out")
+	r.Command(t, "PEXPIRE", "{caddy}:lock:renewed", "60000")
+	r.Command(t, "CONFIG", "SET", "maxmemory", "1")
+	if err := s.Lock(t.Context(), "another"); err == nil {
+		t.Error("the server is not out of memory")
+	}
+	for _, name := range []string{"ran out", "renewed"} {
+		if err := s.RenewLockLease(t.Context(), name, 0); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if left := r.Command(t, "PTTL", "{caddy}:lock:"+name); len(left) < len("590000") {
+			t.Errorf("%s has %s ms left", name, left)
+		}
+	}
+	unlock(t, s, "l")
+	if left := keysOf(t, r, "{caddy}:lock:l"); len(left) > 0 {
+		t.Errorf("still there: %q", left)
+	}
+	unlock(t, s, "ran out")
+	unlock(t, s, "renewed")
 }

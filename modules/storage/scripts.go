@@ -4,28 +4,56 @@ import "github.com/valkey-io/valkey-go"
 
 // What a storage has in the store, all in one slot of a cluster by the hash tag:
 //
-//	{prefix}:values      hash, name → envelope
-//	{prefix}:names       sorted set of the names, all of score 0, for prefixes
-//	{prefix}:fences      hash, name of a lock → the last fencing token
-//	{prefix}:lock:<name> the owner's random token, for the length of the lease
+//	{prefix}:values         hash, name → envelope
+//	{prefix}:names          sorted set of the names, all of score 0, for prefixes
+//	{prefix}:writer:<id>    sorted set of what a process changed lately: the name of
+//	                        a value that it stored, and of one that it deleted with
+//	                        all below it, with a slash behind; the score is the
+//	                        number of the call
+//	{prefix}:lock:<name>    the owner's random token, for the length of the lease
+//	{prefix}:fence:<name>   the last fencing token of the lock
+//	{prefix}:ended:<token>  of an owner that releases: 1 if it had the lock until
+//	                        then, 0 if it was lost
 //
-// The scripts name all keys that they touch.
+// The scripts name all keys that they touch. The last three kinds of keys and the
+// writer's expire.
+//
+// An attempt may arrive when its call has ended long ago, because the connection
+// broke and another attempt got through. It changes nothing then: a value's is not
+// newer than what the writer's set has, a lock's is of an owner that has ended,
+// and a renewal's or a fenced one's finds that the fence has moved on.
+//
+// A server that is out of memory refuses a script at its first write, if that is
+// one that may need memory, and none behind it. What releases and renews therefore
+// begins with one that needs none.
 
-// luaFence refuses what is done under a lock that was lost. From key 4 on and
-// argument `arg` on stand the locks that the process believes to hold, with their
-// token, name and fence. A lock that ran out and that nobody has had since (its
-// fence tells) is taken again: nobody can have seen it free.
+// luaFence refuses what is done under a lock that was lost. From key 4 and
+// argument 7 on stand the locks that the process believes to hold: the lock and its
+// fence, and the owner's token, the name and the owner's fence. Whoever takes or
+// releases a lock moves its fence. So a lock that ran out and whose fence is the
+// owner's is taken again: nobody can have seen it free.
 const luaFence = `
-local function lost(arg, lease)
-  for i = 4, #KEYS do
+local function lost()
+  local arg = 7
+  for i = 4, #KEYS, 2 do
     local token, name, fence = ARGV[arg], ARGV[arg + 1], ARGV[arg + 2]
     arg = arg + 3
     local owner = redis.call('GET', KEYS[i])
-    if owner ~= token then
-      if owner or redis.call('HGET', KEYS[3], name) ~= fence then return name end
-      redis.call('SET', KEYS[i], token, 'PX', lease)
-    end
+    if owner and owner ~= token or redis.call('GET', KEYS[i + 1]) ~= fence then return name end
+    if not owner then redis.call('SET', KEYS[i], token, 'PX', ARGV[2]) end
   end
+end
+`
+
+// luaWriter puts the calls of one process in order. newer has what this call or
+// newer ones changed, which this attempt therefore leaves alone.
+const luaWriter = `
+local newer = {}
+for _, changed in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], ARGV[3], '+inf')) do newer[changed] = true end
+local function changed(what)
+  redis.call('ZADD', KEYS[3], ARGV[3], what)
+  redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', ARGV[4])
+  redis.call('PEXPIRE', KEYS[3], ARGV[5])
 end
 `
 
@@ -44,38 +72,48 @@ end
 `
 
 var (
-	// storeScript: name, envelope, lease, locks.
-	storeScript = valkey.NewLuaScript(luaFence + luaKind + `
+	// storeScript: values, names, writer, locks; name, lease, number of the call,
+	// number of the calls to forget, milliseconds to remember, envelope, locks.
+	storeScript = valkey.NewLuaScript(luaFence + luaWriter + luaKind + `
 local name = ARGV[1]
-local which = lost(4, ARGV[3])
+local which = lost()
 if which then return {'lost', which} end
+if newer[name] or newer[name .. '/'] then return {'done', ''} end
 local from = 1
 while true do
   local slash = name:find('/', from, true)
   if not slash then break end
   local parent = name:sub(1, slash - 1)
+  if newer[parent .. '/'] then return {'done', ''} end
   if redis.call('HEXISTS', KEYS[1], parent) == 1 then return {'file', parent} end
   from = slash + 1
 end
 if #below(name) > 0 then return {'directory', name} end
-redis.call('HSET', KEYS[1], name, ARGV[2])
+redis.call('HSET', KEYS[1], name, ARGV[6])
 redis.call('ZADD', KEYS[2], 0, name)
+changed(name)
 return {'done', ''}`)
 
-	// deleteScript: name, lease, locks.
-	deleteScript = valkey.NewLuaScript(luaFence + `
+	// deleteScript: as storeScript; the envelope is empty.
+	deleteScript = valkey.NewLuaScript(luaFence + luaWriter + `
 local name = ARGV[1]
-local which = lost(3, ARGV[2])
+local which = lost()
 if which then return {'lost', which} end
-redis.call('HDEL', KEYS[1], name)
-redis.call('ZREM', KEYS[2], name)
+if newer[name .. '/'] then return {'done', ''} end
+local function delete(found)
+  if newer[found] then return end
+  redis.call('HDEL', KEYS[1], found)
+  redis.call('ZREM', KEYS[2], found)
+end
+delete(name)
 local from, to = '[' .. name .. '/', '(' .. name .. '0'
 while true do
   local names = redis.call('ZRANGEBYLEX', KEYS[2], from, to, 'LIMIT', 0, 500)
   if #names == 0 then break end
-  redis.call('HDEL', KEYS[1], unpack(names))
-  redis.call('ZREM', KEYS[2], unpack(names))
+  for _, found in ipairs(names) do delete(found) end
+  from = '(' .. names[#names]
 end
+changed(name .. '/')
 return {'done', ''}`)
 
 	// kindScript: name.
@@ -113,45 +151,53 @@ while true do
   end
 end`)
 
-	// lockScript: lock, fences; token, name, lease. Fencing tokens are at least the
-	// time, so that they grow also when the store has lost its memory. Another
-	// attempt of the same owner succeeds again. The answer is the fence, or the
-	// lease that the other owner has left, negative.
+	// lockScript: lock, fence, ended; token, lease, milliseconds to keep the fence.
+	// Fencing tokens are at least the time, so that they grow also when the last one
+	// expired or the store has lost its memory. Another attempt of the same owner
+	// succeeds again. The answer is the fence, or the lease that the other owner has
+	// left, negative, or 0 if this owner has ended.
 	lockScript = valkey.NewLuaScript(`
+if redis.call('EXISTS', KEYS[3]) == 1 then return '0' end
 local owner = redis.call('GET', KEYS[1])
 if owner == ARGV[1] then
-  redis.call('PEXPIRE', KEYS[1], ARGV[3])
-  return redis.call('HGET', KEYS[2], ARGV[2])
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+  return redis.call('GET', KEYS[2]) or '0'
 end
 if owner then return tostring(-math.max(redis.call('PTTL', KEYS[1]), 1)) end
 local now = redis.call('TIME')
-local fence = math.max(tonumber(redis.call('HGET', KEYS[2], ARGV[2]) or 0) + 1, now[1] * 1000 + math.floor(now[2] / 1000))
+local fence = math.max(tonumber(redis.call('GET', KEYS[2]) or 0) + 1, now[1] * 1000 + math.floor(now[2] / 1000))
 fence = string.format('%.0f', fence)
-redis.call('HSET', KEYS[2], ARGV[2], fence)
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
+redis.call('SET', KEYS[2], fence, 'PX', ARGV[3])
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return fence`)
 
-	// renewScript: lock, fences; token, name, lease, fence. The answer is 1 if the
-	// owner still has it, or has it again since nobody took it.
+	// renewScript: lock, fence, ended; token, lease, milliseconds to keep the fence,
+	// fence. The answer is 1 if the owner still has it, or has it again since nobody
+	// took it.
 	renewScript = valkey.NewLuaScript(`
 local owner = redis.call('GET', KEYS[1])
-if owner == ARGV[1] or not owner and redis.call('HGET', KEYS[2], ARGV[2]) == ARGV[4] then
-  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
-  return 1
+if owner and owner ~= ARGV[1] or redis.call('GET', KEYS[2]) ~= ARGV[4] then return 0 end
+redis.call('PEXPIRE', KEYS[2], ARGV[3])
+if owner then
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+else
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 end
-return 0`)
-
-	// unlockScript: lock, fences; token, name, fence. The fence moves on, so that
-	// what this owner sent before and arrives later finds the lock lost. The answer
-	// is 1, or 0 if the lease had run out, or -1 if another has had the lock since.
-	unlockScript = valkey.NewLuaScript(`
-local owner = redis.call('GET', KEYS[1])
-if owner ~= ARGV[1] then
-  if owner or redis.call('HGET', KEYS[2], ARGV[2]) ~= ARGV[3] then return -1 end
-  redis.call('HINCRBY', KEYS[2], ARGV[2], 1)
-  return 0
-end
-redis.call('HINCRBY', KEYS[2], ARGV[2], 1)
-redis.call('DEL', KEYS[1])
 return 1`)
+
+	// unlockScript: lock, fence, ended; token, milliseconds to remember the end,
+	// milliseconds to keep the fence, fence. The answer is 1, or 0 if another may
+	// have had the lock since it was taken. It is the same for each attempt.
+	unlockScript = valkey.NewLuaScript(`
+local before = redis.call('GET', KEYS[3])
+if before then return tonumber(before) end
+local owner = redis.call('GET', KEYS[1])
+local had = (not owner or owner == ARGV[1]) and redis.call('GET', KEYS[2]) == ARGV[4]
+redis.call('DEL', KEYS[owner == ARGV[1] and 1 or 3])
+if had then
+  redis.call('INCR', KEYS[2])
+  redis.call('PEXPIRE', KEYS[2], ARGV[3])
+end
+redis.call('SET', KEYS[3], had and 1 or 0, 'PX', ARGV[2])
+return had and 1 or 0`)
 )

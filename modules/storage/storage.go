@@ -231,14 +231,17 @@ func only(s, others string) bool {
 	}) < 0
 }
 
-// redisNames are the keys of a storage in the store.
+// redisNames are the keys of a storage in the store, and what they begin with.
 type redisNames struct {
-	values, names, fences, lock string
+	values, names, writer, lock, fence, ended string
 }
 
 func namesFor(prefix string) redisNames {
 	tag := "{" + prefix + "}:"
-	return redisNames{values: tag + "values", names: tag + "names", fences: tag + "fences", lock: tag + "lock:"}
+	return redisNames{
+		values: tag + "values", names: tag + "names", writer: tag + "writer:" + writer,
+		lock: tag + "lock:", fence: tag + "fence:", ended: tag + "ended:",
+	}
 }
 
 // Interface guards

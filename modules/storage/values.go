@@ -2,12 +2,14 @@ package storage
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/rand/v2"
+	mathrand "math/rand/v2"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/certmagic"
@@ -35,9 +37,10 @@ func (s *Storage) Store(ctx context.Context, key string, value []byte) error {
 	if name == "" {
 		return counted("store", fmt.Errorf("storing %q: %w", key, errNotAFile))
 	}
+	call := nextCall()
 	envelope := s.sealer.seal(s.bound(name), value, time.Now())
-	return counted("store", s.patiently(ctx, "storing "+strconv.Quote(key), func(ctx context.Context) error {
-		return s.change(ctx, storeScript, name, string(envelope), s.leaseArg())
+	return counted("store", s.patiently(ctx, s.wait, "storing "+strconv.Quote(key), func(ctx context.Context) error {
+		return s.change(ctx, storeScript, call, name, string(envelope))
 	}))
 }
 
@@ -48,22 +51,53 @@ func (s *Storage) Delete(ctx context.Context, key string) error {
 	if name == "" {
 		return counted("delete", fmt.Errorf("deleting %q: the whole storage is not deleted at once", key))
 	}
-	return counted("delete", s.patiently(ctx, "deleting "+strconv.Quote(key), func(ctx context.Context) error {
-		return s.change(ctx, deleteScript, name, s.leaseArg())
+	call := nextCall()
+	return counted("delete", s.patiently(ctx, s.wait, "deleting "+strconv.Quote(key), func(ctx context.Context) error {
+		return s.change(ctx, deleteScript, call, name, "")
 	}))
 }
 
-// change runs a script that changes something unless a lock was lost, and answers
-// what it did.
-func (s *Storage) change(ctx context.Context, script *valkey.Lua, args ...string) error {
+// How calls that change values are put in order.
+var (
+	// writer names this process, over reloads.
+	writer       = rand.Text()
+	processBegun = time.Now()
+	lastCall     atomic.Int64
+)
+
+// lateness is how late an attempt may arrive and be recognised. TCP gives up after
+// about a quarter of an hour.
+const lateness = 20 * time.Minute
+
+// nextCall numbers a call, for all its attempts: microseconds of a clock that is
+// never set, unless two begin at once.
+func nextCall() int64 {
+	for {
+		last := lastCall.Load()
+		next := max(last+1, time.Since(processBegun).Microseconds())
+		if lastCall.CompareAndSwap(last, next) {
+			return next
+		}
+	}
+}
+
+// change makes one attempt of a call to change something. It does nothing if a
+// lock was lost.
+func (s *Storage) change(ctx context.Context, script *valkey.Lua, call int64, name, envelope string) error {
+	// Attempts are made for s.wait, and arrive later.
+	remember := s.wait + lateness
+	args := []string{
+		name, milliseconds(s.lease), strconv.FormatInt(call, 10),
+		strconv.FormatInt(call-remember.Microseconds(), 10), milliseconds(remember), envelope,
+	}
 	for {
 		held := s.locks()
-		keys, fenced := []string{s.names.values, s.names.names, s.names.fences}, args
+		keys, fenced := []string{s.names.values, s.names.names, s.names.writer}, slices.Clone(args)
 		for _, h := range held {
 			if h.lost.Load() {
 				return fmt.Errorf("%w: %s", errLockLost, h.name)
 			}
-			keys = append(keys, s.names.lock+h.name)
+			keys = append(keys, s.names.lock+h.name, s.names.fence+h.name)
 			fenced = append(fenced, h.token, h.name, h.fence)
 		}
 		m, err := s.client.Run(ctx, script, keys, fenced)
@@ -98,7 +132,7 @@ func (s *Storage) Load(ctx context.Context, key string) ([]byte, error) {
 // load reads and opens a value. A directory is errNotAFile.
 func (s *Storage) load(ctx context.Context, key string) (v opened, err error) {
 	name := clean(key)
-	err = s.patiently(ctx, "loading "+strconv.Quote(key), func(ctx context.Context) error {
+	err = s.patiently(ctx, s.wait, "loading "+strconv.Quote(key), func(ctx context.Context) error {
 		m, err := s.client.Do(ctx, func(b valkey.Builder) valkey.Completed {
 			return b.Hget().Key(s.names.values).Field(name).Build()
 		})
@@ -142,7 +176,7 @@ func (s *Storage) kind(ctx context.Context, name string) (string, error) {
 // asked.
 func (s *Storage) Exists(ctx context.Context, key string) bool {
 	kind := kindNone
-	err := s.patiently(ctx, "looking for "+strconv.Quote(key), func(ctx context.Context) (err error) {
+	err := s.patiently(ctx, s.wait, "looking for "+strconv.Quote(key), func(ctx context.Context) (err error) {
 		kind, err = s.kind(ctx, clean(key))
 		return err
 	})
@@ -157,7 +191,7 @@ func (s *Storage) List(ctx context.Context, dir string, recursive bool) ([]strin
 		script = walkScript
 	}
 	var answer []string
-	err := s.patiently(ctx, "listing "+strconv.Quote(dir), func(ctx context.Context) error {
+	err := s.patiently(ctx, s.wait, "listing "+strconv.Quote(dir), func(ctx context.Context) error {
 		m, err := s.client.Run(ctx, script, []string{s.names.values, s.names.names}, []string{name})
 		if err != nil {
 			return err
@@ -206,31 +240,33 @@ const (
 	longestRetry = time.Second
 )
 
-// patiently calls do until it gets through to the store, for as long as the
-// configuration says. what names the operation in the error.
-func (s *Storage) patiently(ctx context.Context, what string, do func(context.Context) error) error {
-	return patiently(ctx, s.wait, what, do)
-}
-
-func patiently(ctx context.Context, wait time.Duration, what string, do func(context.Context) error) error {
+// patiently calls do until it gets through to the store, for as long as wait says.
+// what names the operation in the error.
+func (s *Storage) patiently(asked context.Context, wait time.Duration, what string, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(asked, wait)
+	defer cancel()
 	begun := time.Now()
+	var away *store.Error // why the last attempt that was not cut short failed
 	for pause := firstRetry; ; pause = min(2*pause, longestRetry) {
 		err := do(ctx)
 		if err == nil {
 			return nil
 		}
-		var away *store.Error
-		if !errors.As(err, &away) || !away.Transient() {
+		cut := errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil && asked.Err() == nil
+		if cut && away == nil {
+			away = &store.Error{Store: s.client.Name(), Reason: store.ReasonTimeout, Err: err}
+		}
+		if !cut && (!errors.As(err, &away) || !away.Transient()) {
 			return fmt.Errorf("%s: %w", what, err)
 		}
-		nap := pause/2 + rand.N(pause)/2
-		if left := wait - time.Since(begun); left < nap {
-			return fmt.Errorf("%s: gave up after %s: %w", what, time.Since(begun).Round(time.Millisecond), err)
+		nap := pause/2 + mathrand.N(pause)/2
+		if cut || wait-time.Since(begun) < nap {
+			return fmt.Errorf("%s: gave up after %s: %w", what, time.Since(begun).Round(time.Millisecond), away)
 		}
 		select {
 		case <-time.After(nap):
-		case <-ctx.Done():
-			return fmt.Errorf("%s: %w (%w)", what, ctx.Err(), err)
+		case <-asked.Done():
+			return fmt.Errorf("%s: %w (%w)", what, asked.Err(), err)
 		}
 	}
 }
