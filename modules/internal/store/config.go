@@ -79,6 +79,7 @@ type compiled struct {
 	tls       bool
 	username  string // as written
 	password  string // as written
+	elsewhere bool   // sentinels or a cluster name the servers, which may be anywhere
 }
 
 // compile reads every option, and returns the errors of all.
@@ -97,7 +98,7 @@ func (c *Config) compile() (*compiled, error) {
 	if len(written) == 0 {
 		errs = append(errs, fmt.Errorf("%s is missing: where the store is", word))
 	}
-	r := &compiled{username: c.Username, password: c.Password}
+	r := &compiled{username: c.Username, password: c.Password, elsewhere: c.Sentinel != nil || c.cluster()}
 	for i, s := range written {
 		e, err := parseEndpoint(s)
 		if err != nil {

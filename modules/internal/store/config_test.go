@@ -93,6 +93,38 @@ func TestOptionsThatContradictEachOther(t *testing.T) {
 	}
 }
 
+// TestPasswordsInTheClear has what Open warns of.
+func TestPasswordsInTheClear(t *testing.T) {
+	sentinel := func(address ...string) *Sentinel { return &Sentinel{Master: "m", Address: address} }
+	for name, tt := range map[string]struct {
+		config  Config
+		exposed bool
+	}{
+		"over a network":                  {Config{Address: []string{"redis://:{env.P}@10.0.0.1"}}, true},
+		"to a name":                       {Config{Address: []string{"h"}, Password: "{env.P}"}, true},
+		"encrypted":                       {Config{Address: []string{"rediss://:{env.P}@10.0.0.1"}}, false},
+		"on this machine":                 {Config{Address: []string{"redis://:{env.P}@127.0.0.1"}}, false},
+		"on this machine, by name":        {Config{Address: []string{"redis://:{env.P}@localhost"}}, false},
+		"over a socket":                   {Config{Address: []string{"unix://:{env.P}@/run/r"}}, false},
+		"no password":                     {Config{Address: []string{"10.0.0.1"}}, false},
+		"the sentinels'":                  {Config{Sentinel: sentinel("redis://:{env.P}@10.0.0.1")}, true},
+		"a near sentinel's":               {Config{Sentinel: sentinel("redis://:{env.P}@127.0.0.1")}, false},
+		"a master's, by a near sentinel":  {Config{Password: "{env.P}", Sentinel: sentinel("127.0.0.1")}, true},
+		"a master's, encrypted":           {Config{Password: "{env.P}", Sentinel: sentinel("rediss://127.0.0.1")}, false},
+		"a cluster's, by a near node":     {Config{Password: "{env.P}", Cluster: true, Address: []string{"127.0.0.1"}}, true},
+		"a cluster's without a password":  {Config{Cluster: true, Address: []string{"127.0.0.1"}}, false},
+		"a cluster's, by several of them": {Config{Password: "{env.P}", Address: []string{"127.0.0.1:1", "127.0.0.1:2"}}, true},
+	} {
+		r, err := tt.config.compile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := r.exposed(); got != tt.exposed {
+			t.Errorf("%s: got %t", name, got)
+		}
+	}
+}
+
 func FuzzAddress(f *testing.F) {
 	for _, s := range []string{"rediss://:{env.P}@h:1/2", "unix:///a", "redis://u:{file./a@b}@[::1]:1", "redis://:p@h", "a:b", "{:@/?"} {
 		f.Add(s)

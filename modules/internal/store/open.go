@@ -78,12 +78,16 @@ func newClient(c Config, r *compiled, key string) (*Client, error) {
 
 // exposed reports whether a password goes over a network in the clear.
 func (r *compiled) exposed() bool {
-	if r.tls || r.password == "" {
+	if r.tls {
 		return false
+	}
+	if r.password != "" && r.elsewhere {
+		return true
 	}
 	for _, e := range r.endpoints {
 		host, _, _ := net.SplitHostPort(e.addr)
-		if ip := net.ParseIP(host); e.network == "tcp" && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		near := e.network == "unix" || host == "localhost" || net.ParseIP(host).IsLoopback()
+		if !near && (r.password != "" || e.password != "") {
 			return true
 		}
 	}
