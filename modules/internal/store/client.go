@@ -19,7 +19,8 @@ type Client struct {
 	name    string // the first address, for errors, logs and metrics
 	key     string // of the pool
 	timeout time.Duration
-	connect func() (valkey.Client, error)
+	connect func(life context.Context) (valkey.Client, error)
+	single  bool // neither a cluster nor sentinels tell who accepts writes
 	logger  func() *zap.Logger
 	count   outcomes
 	gauge   prometheus.Gauge
@@ -29,7 +30,9 @@ type Client struct {
 	running sync.WaitGroup
 
 	mu      sync.Mutex
-	inner   valkey.Client // nil until the first connection
+	inner   *connection // nil until the first connection, and when it was given up
+	demoted bool        // a server refused a write, and none was found since that is no replica
+	dropped time.Time   // when a connection was last given up
 	state   state
 	err     error         // why it is down
 	attempt chan struct{} // closed when the attempt to connect that is under way ended; nil if none is
@@ -48,11 +51,15 @@ const (
 	firstPause = 50 * time.Millisecond
 	// longestPause is between attempts to connect.
 	longestPause = time.Second
+	// shortestPing is how long a PING may take at least, however short the timeout
+	// of commands is: what is under way is lost when a connection is given up.
+	shortestPing = 200 * time.Millisecond
 )
 
 var (
 	errUnasked = errors.New("nobody has asked it yet")
 	errClosed  = errors.New("its configuration was replaced")
+	errReplica = errors.New("READONLY the server is a replica")
 )
 
 // Name returns the store's first address.
@@ -112,17 +119,36 @@ func (c *Client) judge(err error) error {
 		c.count.away.Inc()
 	}
 	c.mu.Lock()
-	if c.state == up {
-		c.state = unknown
-		c.try()
+	defer c.mu.Unlock()
+	if c.state != up || c.end.Err() != nil {
+		return err
 	}
-	c.mu.Unlock()
+	c.state = unknown
+	if c.single && code(e.Err.Error()) == "READONLY" {
+		// After a failover the address leads elsewhere, but connections to the old
+		// master, a replica now, stay.
+		c.demoted = true
+		if time.Since(c.dropped) >= longestPause {
+			c.drop()
+		}
+	}
+	c.try()
 	return err
+}
+
+// drop gives the connection up. c.mu is held.
+func (c *Client) drop() {
+	inner := c.inner
+	if inner == nil || c.end.Err() != nil {
+		return
+	}
+	c.inner, c.dropped = nil, time.Now()
+	c.running.Go(inner.Close)
 }
 
 // reach returns the connected client, or why there is none. While an attempt to
 // connect is under way it waits for its end.
-func (c *Client) reach(ctx context.Context) (valkey.Client, error) {
+func (c *Client) reach(ctx context.Context) (*connection, error) {
 	for {
 		c.mu.Lock()
 		if c.end.Err() != nil {
@@ -198,27 +224,35 @@ func (c *Client) keepTrying() {
 	}
 }
 
-// ask connects, or sends a PING over the connection.
+// ask connects, or sends a PING over the connection, which it gives up if there is
+// no answer: what waits for one is freed.
 func (c *Client) ask() error {
 	c.mu.Lock()
-	inner := c.inner
+	inner, demoted := c.inner, c.demoted
 	c.mu.Unlock()
+	patience := max(c.timeout, shortestPing)
 	if inner == nil {
-		made, err := c.connect()
+		made, err := newConnection(c.end, c.connect)
 		if err != nil {
-			if made != nil {
-				made.Close()
-			}
 			return err
 		}
 		c.mu.Lock()
 		c.inner = made
 		c.mu.Unlock()
-		inner = made
+		inner, patience = made, connectTimeout
 	}
-	ctx, cancel := context.WithTimeout(c.end, connectTimeout)
+	ctx, cancel := context.WithTimeout(c.end, patience)
 	defer cancel()
-	return inner.Do(ctx, inner.B().Ping().Build()).Error()
+	err := inner.ping(ctx)
+	if err == nil && demoted && inner.demoted(ctx) {
+		err = errReplica
+	}
+	if _, answered := valkey.IsValkeyErr(err); err != nil && !answered {
+		c.mu.Lock()
+		c.drop()
+		c.mu.Unlock()
+	}
+	return err
 }
 
 // settle takes note of what an attempt found. c.mu is held.
@@ -231,14 +265,14 @@ func (c *Client) settle(err error) {
 	c.known = true
 	if err == nil {
 		c.gauge.Set(1)
-		c.state, c.err = up, nil
+		c.state, c.err, c.demoted = up, nil, false
 		if known && before == down {
 			c.logger().Info("the store is back", zap.String("store", c.name))
 		}
 		return
 	}
 	c.gauge.Set(0)
-	c.state, c.err = down, c.classify(context.Background(), err)
+	c.state, c.err = down, c.whyDown(err)
 	if !known || before != down {
 		c.logger().Error("the store is away", zap.String("store", c.name), zap.Error(c.err))
 	}
@@ -246,7 +280,9 @@ func (c *Client) settle(err error) {
 
 // Close implements io.Closer, for the pool.
 func (c *Client) Close() error {
-	c.finish()
+	c.mu.Lock()
+	c.finish() // nothing is started afterwards
+	c.mu.Unlock()
 	c.running.Wait()
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -74,8 +74,9 @@ func (c *Config) option(r *compiled, timeout time.Duration) (valkey.ClientOption
 }
 
 // boundTo returns dial with the connections cut at the end, also while they are
-// being opened: valkey-go would wait for a server that does not answer.
-func boundTo(end context.Context, dial dialFunc) dialFunc {
+// being opened: valkey-go would wait for a server that does not answer. Their
+// answers are checked; pushes are those of sentinels.
+func boundTo(end context.Context, pushes bool, dial dialFunc) dialFunc {
 	return func(ctx context.Context, addr string, d *net.Dialer, t *tls.Config) (net.Conn, error) {
 		ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 		defer cancel()
@@ -84,6 +85,7 @@ func boundTo(end context.Context, dial dialFunc) dialFunc {
 		if err != nil {
 			return nil, err
 		}
+		conn = checked(conn, pushes)
 		return &boundConn{Conn: conn, unbind: context.AfterFunc(end, func() { conn.Close() })}, nil
 	}
 }

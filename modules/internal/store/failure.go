@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/valkey-io/valkey-go"
@@ -41,8 +42,39 @@ func (e *Error) Unwrap() error { return e.Err }
 func (e *Error) Transient() bool { return e.Reason != ReasonRefused && e.Reason != ReasonClosed }
 
 // passing are the replies with which a server refuses for the moment: it loads
-// its data, its cluster or its replication is being changed, it runs a script.
-var passing = []string{"LOADING", "CLUSTERDOWN", "TRYAGAIN", "READONLY", "MASTERDOWN", "NOREPLICAS", "BUSY", "MOVED", "ASK", "UNBLOCKED"}
+// its data, its cluster or its replication is being changed, it runs a script, its
+// memory or its disk is full.
+var passing = []string{
+	"LOADING", "CLUSTERDOWN", "TRYAGAIN", "READONLY", "MASTERDOWN", "NOREPLICAS", "BUSY", "MOVED", "ASK", "UNBLOCKED", "OOM", "MISCONF",
+}
+
+// final are the replies to a login that will not change by themselves.
+var final = []string{"WRONGPASS", "NOAUTH", "NOPERM"}
+
+const tooManyClients = "max number of clients reached"
+
+// code returns the first word of a reply, from which valkey-go took ERR. Until
+// Redis 7 that of an error within a script stands in the middle.
+func code(text string) string {
+	if rest, ok := strings.CutPrefix(text, "Error running script"); ok {
+		if _, inner, ok := strings.Cut(rest, ": -"); ok {
+			text = inner
+		}
+	}
+	word, _, _ := strings.Cut(text, " ")
+	return word
+}
+
+// whyDown names what err means, with which connecting or a PING failed: everything
+// may pass but that the login is refused.
+func (c *Client) whyDown(err error) error {
+	err = c.classify(context.Background(), err)
+	var e *Error
+	if errors.As(err, &e) && (e.Reason == ReasonRefused && !slices.Contains(final, code(e.Err.Error())) || errors.Is(e.Err, errReplica)) {
+		e.Reason = ReasonBusy
+	}
+	return err
+}
 
 // classify names what err means, which a command returned. asked is the context
 // of the caller, without the timeout of the command.
@@ -59,11 +91,8 @@ func (c *Client) classify(asked context.Context, err error) error {
 		// Servers repeat the arguments of a command that they do not know, of
 		// HELLO with the password, for one.
 		text, _, _ := strings.Cut(reply.Error(), ", with args")
-		code, _, _ := strings.Cut(text, " ")
-		for _, word := range passing {
-			if code == word {
-				e.Reason = ReasonBusy
-			}
+		if slices.Contains(passing, code(text)) || strings.HasPrefix(text, tooManyClients) {
+			e.Reason = ReasonBusy
 		}
 		e.Err = errors.New(text)
 	} else if errors.Is(err, context.DeadlineExceeded) {

@@ -65,12 +65,13 @@ func newClient(c Config, r *compiled, key string) (*Client, error) {
 		logger: func() *zap.Logger { return caddy.Log().Named("sallyport.store") },
 	}
 	client.end, client.finish = context.WithCancel(context.Background())
-	client.connect = func() (valkey.Client, error) {
+	client.single = !c.cluster() && c.Sentinel == nil
+	client.connect = func(life context.Context) (valkey.Client, error) {
 		option, err := c.option(r, timeout)
 		if err != nil {
 			return nil, fmt.Errorf("before connecting: %w", err)
 		}
-		option.DialCtxFn = boundTo(client.end, option.DialCtxFn)
+		option.DialCtxFn = boundTo(life, c.Sentinel != nil, option.DialCtxFn)
 		return valkey.NewClient(option)
 	}
 	return client, nil
