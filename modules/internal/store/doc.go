@@ -27,6 +27,32 @@
 // are not repeated here: their callers know which may be. Concurrent ones share a
 // connection and are pipelined, at no delay. There is no cache in the client.
 //
+// A command ends with its context and timeout, and waits for a place if 448 are
+// under way. After one without an answer the server gets a PING; if that has no
+// answer within the timeout (at least 200ms), the connection is given up with all
+// that is under way on it.
+//
+// After READONLY from a single server its connection is given up, and the store is
+// down until the address leads to a server that is no replica, by ROLE. A user who
+// may not send ROLE finds out by writing, once a second. Sentinels and clusters name
+// their masters themselves.
+//
+// A reply that says that the server cannot now, for lack of memory, of disk or of
+// connections for example, may pass; so may all errors while connecting but
+// WRONGPASS, NOAUTH and NOPERM.
+//
+// # Hostile servers
+//
+// valkey-go panics at malformed answers, in goroutines of its own, which nobody can
+// recover. So connections are cut at lengths that are negative or above 64 MiB, at
+// more than 1048576 elements or 16 levels in one reply, at lines above 64 KiB, at
+// attributes and lengths that come later, and, unless there are sentinels, at
+// pushes and at answers without a command. Panics in goroutines that are ours are
+// errors. What is left: with sentinel, a server or a sentinel that answers or pushes
+// unasked may end the process; and so may a cluster's node or a sentinel whose
+// answers about the topology are well-formed and senseless, since valkey-go reads
+// them in goroutines of its own. TLS keeps others from being that server.
+//
 // # Metrics
 //
 // sallyport_store_commands_total{store,outcome}, where outcome is ok, refused (the
