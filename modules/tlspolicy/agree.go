@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddytls"
@@ -25,6 +26,7 @@ func (h *Handler) agree(server *caddyhttp.Server, hosts []string) error {
 	}
 	var errs []error
 	judged := make(map[int]bool)
+	var used []*caddytls.ConnectionPolicy
 	for _, host := range hosts {
 		found := false
 		for i, p := range server.TLSConnPolicies {
@@ -34,6 +36,7 @@ func (h *Handler) agree(server *caddyhttp.Server, hosts []string) error {
 			}
 			if !judged[i] {
 				judged[i] = true
+				used = append(used, p)
 				for _, err := range h.weaker(p) {
 					errs = append(errs, fmt.Errorf("connection policy %d, for %s: %w", i, describe(host), err))
 				}
@@ -46,10 +49,71 @@ func (h *Handler) agree(server *caddyhttp.Server, hosts []string) error {
 			errs = append(errs, fmt.Errorf("no connection policy is for %s", describe(host)))
 		}
 	}
-	if h.ClientAuth != "" && (server.StrictSNIHost == nil || !*server.StrictSNIHost) {
+	h.clients = clientsOf(used)
+	h.clients.required = h.clients.required || h.ClientAuth == clientRequire
+	h.clients.verified = h.clients.verified || h.ClientAuth != ""
+	if h.clients.asked && (server.StrictSNIHost == nil || !*server.StrictSNIHost) {
 		errs = append(errs, errors.New("client_auth needs strict_sni_host: without, the certificate may have been verified for another site"))
 	}
 	return errors.Join(errs...)
+}
+
+// clients is what the connection policies of a site ask of its clients, whichever
+// directive says so.
+type clients struct {
+	asked    bool // some ask for a certificate
+	required bool // all insist on one
+	verified bool // all that ask verify what they get
+}
+
+func clientsOf(policies []*caddytls.ConnectionPolicy) clients {
+	c := clients{required: true, verified: true}
+	for _, p := range policies {
+		if p.Drop {
+			continue
+		}
+		a := p.ClientAuthentication
+		if a == nil || !a.Active() {
+			c.required = false
+			continue
+		}
+		c.asked = true
+		switch a.Mode {
+		case "require_and_verify":
+		case clientIfGiven:
+			c.required = false
+		case "":
+			// Caddy verifies then if it knows whom to trust: it does where there is
+			// anything but verifiers.
+			c.verified = c.verified && (a.CARaw != nil || len(a.VerifiersRaw) == 0)
+		case "require":
+			c.verified = false
+		default:
+			c.required, c.verified = false, false
+		}
+	}
+	c.required = c.required && c.asked
+	return c
+}
+
+// hold reports whether a connection was made as the site asks of its clients.
+// That it was made for another site, whose clients others vouch for, is for
+// strict_sni_host to find; but that compares names as Unicode does, where "ſ" is
+// an "s", and the choice of the connection policy does not. No client has a
+// reason to send such a name (RFC 6066 section 3).
+func (c clients) hold(s *tls.ConnectionState) bool {
+	if !c.asked {
+		return true
+	}
+	for i := range len(s.ServerName) {
+		if s.ServerName[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	if len(s.PeerCertificates) == 0 {
+		return !c.required
+	}
+	return !c.verified || len(s.VerifiedChains) > 0
 }
 
 func describe(host string) string {
@@ -120,16 +184,16 @@ func (h *Handler) weaker(p *caddytls.ConnectionPolicy) []error {
 	return errs
 }
 
-// weakerClientAuth guards against losing client_auth on the way: of a site with
-// several names, a wildcard among them, Caddy's adapter copies the connection
-// policy without it for the wildcard, in front of the original, when a tls
-// directive beside it configures no connection.
+// weakerClientAuth guards against losing client_auth on the way: for a wildcard
+// beside other names, of the same site or of another, Caddy's adapter copies the
+// connection policy without it, in front of the original, when a tls directive
+// beside it configures no connection.
 func (h *Handler) weakerClientAuth(a *caddytls.ClientAuthentication) error {
 	if h.ClientAuth == "" {
 		return nil
 	}
 	if a == nil {
-		return errors.New("client_auth got lost: where a site with several names, a wildcard among them, has a tls directive too, write client_auth there")
+		return errors.New("client_auth got lost: for a wildcard beside other names, Caddy's adapter drops what a tls directive does not say itself; write client_auth into the tls directive")
 	}
 	switch a.Mode {
 	case "", "require_and_verify":

@@ -184,6 +184,16 @@ func TestWeakerSettingsAreRefused(t *testing.T) {
 			"client_auth without strict_sni_host",
 			strings.Replace(gatetest.Globals, "servers {", "servers {\n\t\tstrict_sni_host insecure_off", 1) + with("modern"+clientAuth), []string{"strict_sni_host"},
 		},
+		{
+			"client_auth in the tls directive without strict_sni_host",
+			strings.Replace(gatetest.Globals, "servers {", "servers {\n\t\tstrict_sni_host insecure_off", 1) +
+				site("a.example", inTLS(mounted(cert, key), "require_and_verify", pool), "tls_policy modern"), []string{"strict_sni_host"},
+		},
+		{
+			"client_auth that the adapter loses for a wildcard beside another site",
+			site("a.example.com", mounted(cert, key), "tls_policy modern"+clientAuth) + site("*.example.com", mounted(cert, key), "tls_policy modern"+clientAuth),
+			[]string{"client_auth got lost", "*.example.com", "into the tls directive"},
+		},
 		{"a site of http", "http://a.example:{$PORT} {\n\tbind 127.0.0.1\n\ttls_policy modern\n\trespond ok\n}\n", []string{"attempts to configure TLS"}},
 		{"inside handle", site("a.example", "handle {\n\t\ttls_policy modern\n\t}"), []string{"is below tls1.3"}},
 	}
@@ -222,6 +232,8 @@ func TestSettingsThatAgreeAreFine(t *testing.T) {
 			" {", ", https://x.example:{$PORT} {", 1)},
 		{"a wildcard with client_auth in the policy", site("*.example.com", mounted(cert, key),
 			"tls_policy modern {\n\t\tclient_auth require {\n\t\t\ttrust_pool file "+pool+"\n\t\t}\n\t}", "respond ok")},
+		{"a wildcard beside another site, with client_auth beside the certificates", site("a.example.com", inTLS(mounted(cert, key), "require_and_verify", pool),
+			"tls_policy modern") + site("*.example.com", inTLS(mounted(cert, key), "require_and_verify", pool), "tls_policy modern")},
 		{"two names", "https://a.example:{$PORT}, https://x.example.com:{$PORT} {\n\tbind 127.0.0.1\n\ttls " + cert + " " + key + "\n\ttls_policy modern\n}\n"},
 		{"a snippet", "(strict) {\n\ttls_policy modern\n}\n" + site("a.example", "tls "+cert+" "+key, "import strict", "respond ok")},
 		{"beside a neighbour without a policy", site("a.example", "tls "+cert+" "+key, "tls_policy modern") + site("b.example", "tls "+cert+" "+key)},

@@ -46,7 +46,8 @@ type Handler struct {
 	// not asked for one by this policy.
 	ClientAuth string `json:"client_auth,omitempty"`
 
-	level *level
+	level   *level
+	clients clients
 }
 
 // CaddyModule returns the Caddy module information.
@@ -106,7 +107,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 // the connection policy by the name in the handshake, and the site by the Host of
 // each request.
 func (h *Handler) holds(c *tls.ConnectionState) bool {
-	return c != nil && h.level.holds(c) && (h.ClientAuth != clientRequire || len(c.VerifiedChains) > 0)
+	return c != nil && h.level.holds(c) && h.clients.hold(c)
 }
 
 // connectionPolicy is what the level is for Caddy.
