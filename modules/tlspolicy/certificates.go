@@ -89,6 +89,9 @@ type subject struct {
 	// challenged says that the certificate is obtained by challenges that come in
 	// like clients, through the balancer. A gateway that is not ready gets none.
 	challenged bool
+	// asked says that a manager of somebody else's is asked for the certificate at
+	// each handshake. What it would answer is not known before.
+	asked bool
 }
 
 // subjects returns the configured names.
@@ -171,7 +174,9 @@ func newSubject(name string, auto *caddyhttp.AutoHTTPSConfig, app *caddytls.TLS)
 		if len(policy.Subjects()) > 0 && !slices.ContainsFunc(policy.Subjects(), func(pattern string) bool { return certmagic.MatchWildcard(name, pattern) }) {
 			continue
 		}
-		s.mounted, s.challenged = mountedOf(policy), policy.OnDemand || obtained && exposure.ChallengesFromOutside(policy.Issuers)
+		s.mounted = mountedOf(policy)
+		s.asked = s.mounted == nil && len(policy.Managers) > 0
+		s.challenged = policy.OnDemand || obtained && exposure.ChallengesFromOutside(policy.Issuers)
 		return s
 	}
 	s.challenged = obtained && certmagic.SubjectQualifiesForPublicCert(name)
@@ -206,19 +211,45 @@ func (s *subject) served(now time.Time) *x509.Certificate {
 	return best
 }
 
+// keepsNames returns why a pair's certificate in force is not to be replaced by
+// the next: a site of the configuration that serves is left without one.
+func keepsNames(p *pair, next *loaded) error {
+	certificates := inForce.Load()
+	if certificates == nil {
+		return nil
+	}
+	current, now := p.inForce.Load(), time.Now()
+	for _, s := range certificates.subjects() {
+		if s.name == "" || s.mounted == nil || !slices.Contains(s.mounted.pairs, p) || !current.covers(s.name) || next.covers(s.name) {
+			continue
+		}
+		if !slices.ContainsFunc(s.mounted.pairs, func(other *pair) bool {
+			held := other.inForce.Load()
+			return other != p && held != nil && held.covers(s.name) && held.validAt(now) == nil
+		}) {
+			return fmt.Errorf("the certificate is not for %s, as the one in force is", s.label)
+		}
+	}
+	return nil
+}
+
 // ready is the condition of readiness: each name has a valid certificate, unless
-// it is one that only a ready gateway can obtain.
+// it is one that only a ready gateway can obtain, or that is not known before.
 func (v *inventory) ready() error {
 	var errs []error
 	now := time.Now()
 	for _, s := range v.subjects() {
 		leaf := s.served(now)
 		switch {
-		case s.challenged && s.mounted == nil && (leaf == nil || !isLoaded(s.name)):
+		case (s.challenged || s.asked) && s.mounted == nil && (leaf == nil || !isLoaded(s.name)):
 		case leaf == nil:
 			errs = append(errs, fmt.Errorf("%s has no certificate", s.label))
 		default:
-			if err := validAt(leaf, now); err != nil {
+			err := validAt(leaf, now)
+			if err == nil && s.name != "" && !(&loaded{names: namesOf(leaf)}).covers(s.name) {
+				err = errors.New("the certificate is for other names")
+			}
+			if err != nil {
 				errs = append(errs, fmt.Errorf("%s: %w", s.label, err))
 			}
 		}

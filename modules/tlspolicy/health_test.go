@@ -215,6 +215,66 @@ func TestAReloadKeepsTheGoodCertificateOfBadFiles(t *testing.T) {
 	}
 }
 
+func TestAReloadThatChangesOnlyPollKeepsTheGoodCertificate(t *testing.T) {
+	ca := newAuthority(t)
+	good, after := ca.good(t, "a.example"), ca.good(t, "a.example")
+	cert, key := good.put(t, t.TempDir())
+	with := func(poll string) string {
+		return site("a.example", strings.Replace(mounted(cert, key), "poll 50ms", "poll "+poll, 1), "respond ok")
+	}
+	g := gatetest.Run(t, with("1h"))
+	putFile(t, key, "")
+	for _, poll := range []string{"2h", "30m", "60ms"} {
+		if err := g.Reload(t, with(poll)); (err != nil) != (poll == "2h") {
+			t.Fatal(err)
+		}
+		if serial := inForceSerial(inForce.Load().subjects()[0].mounted.pairs[0]); serial != good.serial(t) {
+			t.Errorf("poll %s: %d is in force", poll, serial)
+		}
+	}
+	putFile(t, cert, after.cert)
+	putFile(t, key, after.key)
+	eventually(t, "good files within the new interval", func() bool {
+		return inForceSerial(inForce.Load().subjects()[0].mounted.pairs[0]) == after.serial(t)
+	})
+}
+
+func TestACertificateForAnotherNameReplacesNoGoodOne(t *testing.T) {
+	ca := newAuthority(t)
+	good, other := ca.good(t, "a.example"), ca.good(t, "b.example")
+	cert, key := good.put(t, t.TempDir())
+	g := gatetest.Run(t, site("a.example", mounted(cert, key), "respond ok"))
+	p := inForce.Load().subjects()[0].mounted.pairs[0]
+	putFile(t, cert, other.cert)
+	putFile(t, key, other.key)
+	eventually(t, "the other one to be refused", func() bool {
+		_, err := p.state()
+		return err != nil && strings.Contains(err.Error(), "not for a.example")
+	})
+	if serial := inForceSerial(p); serial != good.serial(t) {
+		t.Errorf("%d is in force", serial)
+	}
+	if errs := config(t).NotReady(); len(errs) > 0 {
+		t.Errorf("not ready with the good one: %v", errs)
+	}
+	// A site that changes its name takes it.
+	if err := g.Reload(t, site("b.example", mounted(cert, key), "respond ok")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the certificate for the new name", func() bool { return inForceSerial(p) == other.serial(t) })
+}
+
+func TestASiteWithANameShowsItsCertificateForThatNameOnly(t *testing.T) {
+	good := newAuthority(t).good(t, "a.example")
+	cert, key := good.put(t, t.TempDir())
+	g := gatetest.Run(t, site("a.example", mounted(cert, key), "respond ok"))
+	for name, shows := range map[string]bool{"a.example": true, "A.EXAMPLE": true, "other.example": false, "": false, "127.0.0.1": false} {
+		if _, err := shown(strings.TrimPrefix(g.URL, "http://"), name); (err == nil) != shows {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
 func TestWithoutAPairHandshakesFailAndNothingIsObtained(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
@@ -232,7 +292,7 @@ func TestOtherNamesGetTheMountedCertificateToo(t *testing.T) {
 	good := newAuthority(t).good(t, "a.example")
 	cert, key := good.put(t, t.TempDir())
 	g := gatetest.Run(t, site("", mounted(cert, key), "respond ok"))
-	for _, name := range []string{"a.example", "other.example", "10.0.0.1"} {
+	for _, name := range []string{"a.example", "other.example", "10.0.0.1", ""} {
 		if serial, err := shown(strings.TrimPrefix(g.URL, "http://"), name); err != nil || serial != good.serial(t) {
 			t.Errorf("%s: got %d, %v", name, serial, err)
 		}
@@ -269,6 +329,9 @@ func TestReadinessFailsWhereTheOnlyCertificateIsBad(t *testing.T) {
 		{"mounted and not valid yet", site("a.example", put(future), guard), "a.example: the certificate is not valid before"},
 		{"mounted and missing", site("a.example", mounted("/nonexistent/tls.crt", "/nonexistent/tls.key"), guard), "a.example has no certificate"},
 		{"mounted for a site without a name, and expired", site("", put(expired), guard), "expired"},
+		{"mounted and for another name", site("b.example", put(good), guard), "b.example: the certificate is for other names"},
+		{"mounted for a site without a name, whatever it is for", site("", put(good), guard), ""},
+		{"from a manager that is asked at each handshake", site("api.internal", "tls {\n\t\tget_certificate http http://127.0.0.1:1/\n\t}", guard), ""},
 		{"from files and good", site("a.example", file(good), guard), ""},
 		{"from files and expired", site("a.example", file(expired), guard), "a.example: the certificate has expired"},
 		{"from files for no name", site("a.example", guard), "a.example has no certificate"},

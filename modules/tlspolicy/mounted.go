@@ -39,11 +39,13 @@ type Mounted struct {
 	Pairs []Files `json:"pairs,omitempty"`
 
 	// Poll is how often the files are looked at. A change is in force when it was
-	// seen twice. Between 50ms and 1h. Default: 2s.
+	// seen twice. Where the same files are mounted several times, the shortest
+	// counts. Between 50ms and 1h. Default: 2s.
 	Poll caddy.Duration `json:"poll,omitempty"`
 
 	leases []*lease.Lease[*pair]
 	pairs  []*pair
+	paces  []func() // give back the intervals
 }
 
 // Files are a certificate and its key.
@@ -92,26 +94,31 @@ func (m *Mounted) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// take takes a share of a pair. The interval is part of the key: the shortest
-// of several would be a surprise as much as the longest.
+// take takes a share of a pair. The interval is no part of the key: a reload that
+// changes it would have to read the files anew, whatever they are by then.
 func (m *Mounted) take(files Files) error {
 	interval := time.Duration(m.Poll)
 	if interval == 0 {
 		interval = defaultPoll
 	}
-	shared, err := pairs.Take([3]any{files.Certificate, files.Key, interval}, func() (*pair, error) {
-		return newPair(files.Certificate, files.Key, interval, logPair), nil
+	shared, err := pairs.Take(files, func() (*pair, error) {
+		return newPair(files.Certificate, files.Key, logPair), nil
 	})
 	if err != nil {
 		return err
 	}
 	m.leases = append(m.leases, shared)
 	m.pairs = append(m.pairs, shared.Value())
+	m.paces = append(m.paces, shared.Value().pace(interval))
 	return nil
 }
 
 // Cleanup implements caddy.CleanerUpper.
 func (m *Mounted) Cleanup() error {
+	for _, release := range m.paces {
+		release()
+	}
+	m.paces = nil
 	var errs []error
 	for _, l := range m.leases {
 		errs = append(errs, l.Release())

@@ -11,9 +11,11 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -35,10 +37,14 @@ type pair struct {
 	certFile, keyFile string
 	onChange          func(p *pair, err error) // a pair came into force (nil), or the files were refused; may be nil
 
+	keeps func(p *pair, next *loaded) error // why what is in force is not to be replaced by next; may be nil
+
 	inForce atomic.Pointer[loaded]
 
-	mu  sync.Mutex
-	err error // why the files as they are now are not in force
+	mu        sync.Mutex
+	err       error           // why the files as they are now are not in force
+	intervals []time.Duration // of all who share the pair
+	paced     chan struct{}   // the shortest of them may be another one
 
 	looked    bool
 	seen      [2]os.FileInfo // of the last reading; nil if it failed
@@ -59,12 +65,47 @@ type loaded struct {
 
 // newPair reads the files and follows them until Close. Files that are not good
 // are no error: the pair has nothing to show until they are.
-func newPair(certFile, keyFile string, interval time.Duration, onChange func(*pair, error)) *pair {
-	p := &pair{certFile: certFile, keyFile: keyFile, stop: make(chan struct{}), done: make(chan struct{})}
+func newPair(certFile, keyFile string, onChange func(*pair, error)) *pair {
+	p := &pair{
+		certFile: certFile, keyFile: keyFile,
+		paced: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
+	}
 	p.check(time.Now())
 	p.onChange = onChange // who makes a pair can ask for its state
-	go p.follow(interval)
+	p.keeps = keepsNames
+	go p.follow()
 	return p
+}
+
+// pace adds an interval to look at the files in, the shortest counts. The
+// returned function takes it back.
+func (p *pair) pace(interval time.Duration) (release func()) {
+	change := func(f func()) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		f()
+		select {
+		case p.paced <- struct{}{}:
+		default:
+		}
+	}
+	change(func() { p.intervals = append(p.intervals, interval) })
+	return func() {
+		change(func() {
+			i := slices.Index(p.intervals, interval)
+			p.intervals = slices.Delete(p.intervals, i, i+1)
+		})
+	}
+}
+
+// interval is the shortest of those that are asked for.
+func (p *pair) interval() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.intervals) == 0 {
+		return longestPoll
+	}
+	return slices.Min(p.intervals)
 }
 
 // Close ends the following. What is in force stays.
@@ -77,14 +118,20 @@ func (p *pair) Close() error {
 // follow looks at the files again and again. It polls: notifications per
 // directory miss files behind symbolic links, as Kubernetes mounts them, and
 // files on network file systems.
-func (p *pair) follow(interval time.Duration) {
+func (p *pair) follow() {
 	defer close(p.done)
+	interval := p.interval()
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-p.stop:
 			return
+		case <-p.paced:
+			if next := p.interval(); next != interval {
+				interval = next
+				ticker.Reset(interval)
+			}
 		case now := <-ticker.C:
 			p.check(now)
 		}
@@ -141,6 +188,12 @@ func (p *pair) judge(now time.Time) {
 		p.report(err)
 		return
 	}
+	if current != nil && current.validAt(now) == nil && p.keeps != nil {
+		if err := p.keeps(p, p.candidate); err != nil {
+			p.report(err)
+			return
+		}
+	}
 	p.inForce.Store(p.candidate)
 	p.candidate = nil
 	p.report(nil)
@@ -175,7 +228,8 @@ func (p *pair) unchanged() bool {
 	for i, name := range []string{p.certFile, p.keyFile} {
 		info, err := os.Stat(name)
 		last := p.seen[i]
-		if err != nil || last == nil || !os.SameFile(info, last) || !info.ModTime().Equal(last.ModTime()) || info.Size() != last.Size() {
+		if err != nil || last == nil || !os.SameFile(info, last) || info.Size() != last.Size() ||
+			!info.ModTime().Equal(last.ModTime()) || !statusTime(info).Equal(statusTime(last)) {
 			return false
 		}
 	}
@@ -191,13 +245,14 @@ func (p *pair) read(now time.Time) (content [2][]byte, err error) {
 			p.settled = false
 			return content, err
 		}
-		p.settled = p.settled && now.Sub(p.seen[i].ModTime()) > settle
+		p.settled = p.settled && now.Sub(p.seen[i].ModTime()) > settle && now.Sub(statusTime(p.seen[i])) > settle
 	}
 	return content, nil
 }
 
 func readFile(name string) ([]byte, os.FileInfo, error) {
-	f, err := os.Open(name)
+	// Without O_NONBLOCK, opening a FIFO waits for who writes to it.
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -253,14 +308,19 @@ func parse(content [2][]byte, sum [sha256.Size]byte) (*loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &loaded{certificate: certificate, names: make(map[string]bool), sum: sum}
-	for _, name := range certificate.Leaf.DNSNames {
-		l.names[strings.ToLower(name)] = true
+	return &loaded{certificate: certificate, names: namesOf(certificate.Leaf), sum: sum}, nil
+}
+
+// namesOf are the names and addresses of a certificate in lower case.
+func namesOf(leaf *x509.Certificate) map[string]bool {
+	names := make(map[string]bool)
+	for _, name := range leaf.DNSNames {
+		names[strings.ToLower(name)] = true
 	}
-	for _, ip := range certificate.Leaf.IPAddresses {
-		l.names[ip.String()] = true
+	for _, ip := range leaf.IPAddresses {
+		names[ip.String()] = true
 	}
-	return l, nil
+	return names
 }
 
 // validAt returns why the certificate is not valid at a time.

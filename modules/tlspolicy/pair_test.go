@@ -273,6 +273,25 @@ func TestAChangeWithinThePrecisionOfTheFileSystemIsSeen(t *testing.T) {
 	}
 }
 
+func TestTheShortestIntervalOfThoseThatShareAPairCounts(t *testing.T) {
+	p := &pair{paced: make(chan struct{}, 1)}
+	expect := func(when string, want time.Duration) {
+		t.Helper()
+		if got := p.interval(); got != want {
+			t.Errorf("%s: got %s, want %s", when, got, want)
+		}
+	}
+	first, second := p.pace(time.Minute), p.pace(time.Second)
+	third := p.pace(time.Second)
+	expect("three", time.Second)
+	second()
+	expect("one of two that are the same is gone", time.Second)
+	third()
+	expect("one is left", time.Minute)
+	first()
+	expect("none is left", longestPoll)
+}
+
 func TestNamesAreCovered(t *testing.T) {
 	ca := newAuthority(t)
 	content := func(i issued) [2][]byte { return [2][]byte{[]byte(i.cert), []byte(i.key)} }
