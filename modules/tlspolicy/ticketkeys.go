@@ -47,9 +47,10 @@ func (s keySet) encode() ([]byte, error) {
 	return data, nil
 }
 
-// due reports whether the keys are to be replaced.
+// due reports whether the keys are to be replaced: when they are old, and when a
+// gateway whose clock was ahead made them, which would keep them for that long.
 func (s keySet) due(now time.Time, interval time.Duration) bool {
-	return !now.Before(s.Rotated.Add(interval))
+	return !now.Before(s.Rotated.Add(interval)) || s.Rotated.After(now.Add(interval))
 }
 
 // rotate returns the set with a new first key and at most `keep` keys.

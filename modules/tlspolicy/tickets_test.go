@@ -19,6 +19,19 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 )
 
+func TestKeysAreDueWhenTheyAreOldOrOfAClockThatWasAhead(t *testing.T) {
+	now := time.Now()
+	const interval = 12 * time.Hour
+	for ahead, want := range map[time.Duration]bool{
+		-365 * 24 * time.Hour: true, -interval: true, -interval + time.Second: false, 0: false,
+		time.Minute: false, interval: false, interval + time.Second: true, 365 * 24 * time.Hour: true,
+	} {
+		if set := (keySet{}).rotate(now.Add(ahead), 4); set.due(now, interval) != want {
+			t.Errorf("made %s from now: got %t", ahead, !want)
+		}
+	}
+}
+
 // shelf is a storage that can be away. It is used as locked storages are: Lock
 // waits for the owner.
 type shelf struct {
