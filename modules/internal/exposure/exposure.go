@@ -17,16 +17,17 @@ import (
 )
 
 // Plain returns the addresses of a server at which credentials arrive unencrypted
-// from anywhere: it has no TLS, trusts no balancer that could have ended it, and
-// the address is not of this machine alone. Ask while its routes are provisioned,
+// from anywhere: it has no TLS there, trusts no balancer that could have ended it,
+// and the address is not of this machine alone. Of a server with TLS, those are
+// addresses with Caddy's default HTTP port: another http_port is not known yet. Ask while its routes are provisioned,
 // and say whether a balancer in front of it is known.
 func Plain(server *caddyhttp.Server, balanced bool) []string {
-	if len(server.TLSConnPolicies) > 0 || balanced || trusts(server) {
+	if balanced || trusts(server) {
 		return nil
 	}
 	var open []string
 	for _, text := range server.Listen {
-		if !isLocal(text) {
+		if !isLocal(text) && (len(server.TLSConnPolicies) == 0 || isHTTPPort(text)) {
 			open = append(open, text)
 		}
 	}
@@ -38,6 +39,12 @@ func Plain(server *caddyhttp.Server, balanced bool) []string {
 func trusts(server *caddyhttp.Server) bool {
 	sources := reflect.ValueOf(server).Elem().FieldByName("trustedProxies")
 	return server.TrustedProxiesRaw != nil || sources.IsValid() && !sources.IsNil()
+}
+
+// isHTTPPort reports whether Caddy serves without TLS at an address in any case.
+func isHTTPPort(text string) bool {
+	address, err := caddy.ParseNetworkAddress(text)
+	return err == nil && address.StartPort <= caddyhttp.DefaultHTTPPort && caddyhttp.DefaultHTTPPort <= address.EndPort
 }
 
 // isLocal reports whether only this machine can reach an address.
