@@ -59,6 +59,7 @@ func TestAStoreThatIsAwayAtTheStart(t *testing.T) {
 		t.Errorf("it was not waited for: %v", err)
 	}
 	until(t, "it is reachable", func() bool { return s.Reachable() == nil })
+	until(t, "the lock that was given up is forgotten", func() bool { return len(keysOf(t, r, s.names.ended)) == 1 })
 	if got, err := s.Load(t.Context(), "site/key"); err != nil || string(got) != "v" {
 		t.Errorf("got %q, %v", got, err)
 	}
