@@ -112,8 +112,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 // Suite implements suite.Owner.
 func (a *App) Suite() *suite.Config { return a.suite }
 
-// Start refuses the first configuration if parts of its Caddyfile got lost.
-func (a *App) Start() error { return suite.Lost() }
+// Start refuses the first configuration if parts of its Caddyfile got lost, and
+// any whose tls app makes other session tickets.
+func (a *App) Start() error { return errors.Join(suite.Lost(), a.tickets.alone(a.ctx)) }
 
 // Stop implements caddy.App.
 func (a *App) Stop() error { return nil }

@@ -54,6 +54,20 @@ func (a *App) shareTickets(ctx caddy.Context) error {
 	return nil
 }
 
+// alone returns an error if the tls app has keys of its own: the one that gives
+// them last would win. Ask when the apps are provisioned: the tls app's modules
+// want this one before.
+func (t *tickets) alone(ctx caddy.Context) error {
+	if t == nil {
+		return nil
+	}
+	module, err := ctx.AppIfConfigured("tls")
+	if err == nil && module.(*caddytls.TLS).SessionTickets != nil {
+		return errors.New("session_tickets: the tls app has session_tickets of its own, remove one of them")
+	}
+	return nil
+}
+
 // start gives the keys to the servers, which listen already: a ticket that one of
 // them issued before is not resumed, which costs its client a full handshake.
 func (t *tickets) start(ctx caddy.Context) {
@@ -105,9 +119,6 @@ func serverConfigs(ctx caddy.Context) ([]*tls.Config, error) {
 			return nil, nil
 		}
 		return nil, err
-	}
-	if module, err := ctx.AppIfConfigured("tls"); err == nil && module.(*caddytls.TLS).SessionTickets != nil {
-		return nil, errors.New("the tls app has session_tickets of its own")
 	}
 	var configs []*tls.Config
 	for _, server := range app.(*caddyhttp.App).Servers {
