@@ -68,11 +68,17 @@
 // clients without one pass and ends it for one that is not good. Handlers see a
 // verified certificate in the request's TLS state (VerifiedChains) and in Caddy's
 // placeholders {http.request.tls.client.subject}, .issuer, .serial, .fingerprint,
-// .certificate_pem; without one they are empty. Caddy resumes no sessions and
-// compares the Host with the handshake's name where client_auth is used. Of a site
-// with several names, a wildcard among them, Caddy's adapter loses a client_auth
-// that a tls directive beside it does not know: that is refused, write client_auth
-// into the tls directive there.
+// .certificate_pem; without one they are empty. For a wildcard beside other names,
+// of the same site or of another, Caddy's adapter loses a client_auth that a tls
+// directive beside it does not say itself: that is refused, write client_auth into
+// the tls directive there. It holds as one here does.
+//
+// Where clients of a site are asked for certificates, by either directive, Caddy
+// resumes no sessions and compares the Host with the handshake's name; a
+// configuration with strict_sni_host insecure_off is refused. So are requests,
+// with 421, over connections without a certificate that is required, with one that
+// nobody verified, or with a name that is not ASCII: Caddy's comparison takes some
+// such names for the site's.
 //
 // Caddy chooses the connection policy by the name in the handshake and the site by
 // the Host of each request. A request that comes to the site over a connection
@@ -96,17 +102,24 @@
 // changed, through symbolic links, without a reload and without a handshake that
 // fails. A change is in force when two looks found it the same. A pair that does
 // not match, is empty, cut off, expired or not valid yet replaces no good one; it
-// is logged once and counted. A reload keeps what is in force, also when the files
-// are bad by then.
+// is logged once and counted. Nor does one that is not for a configured name of the
+// site that the good one is for. A reload keeps what is in force, also when the
+// files are bad by then. Of several mounted with the same files the shortest poll
+// counts.
 //
 // It fails closed: while there is no pair at all, handshakes fail, and nothing is
 // obtained by ACME instead. A gateway starts without one, is not ready, and takes
 // the files when they come. Of several pairs the one is shown that is for the
 // name, valid, and of a kind that the client can verify, as far as there is one:
-// an RSA and an ECDSA certificate for the same name are fine. A client that asks
-// for another name, or none, gets the first that is valid, because balancers that
-// encrypt to the gateway do. Put all pairs of a site into one mounted. OCSP
+// an RSA and an ECDSA certificate for the same name are fine. Put all pairs of a site into one mounted. OCSP
 // responses are not stapled.
+//
+// A site with a name shows its certificate to clients that ask for that name. All
+// other handshakes fail, those without a name among them, with default_sni too:
+// Caddy does not ask mounted then. Balancers that encrypt to the gateway, and
+// health checks, often send no name or another one: give them a site without a
+// name (https://:8443). It shows the first certificate that is valid to whoever
+// asks for a name that none is for, or for none.
 //
 // Certificates that Caddy manages go first: where a reload changes a site from
 // ACME to mounted, the old certificate is shown until the process is replaced.
@@ -121,12 +134,14 @@
 //
 // Sessions that one gateway began are resumed at any that has the same storage.
 // The keys are there under sallyport/session_tickets.json, replaced every 12 hours
-// by whichever gateway is first, and kept for 48: whoever reads the storage can
+// by whichever gateway is first, and kept for 48; those of a gateway whose clock was
+// more than 12 hours ahead are replaced at once. But whoever reads the storage can
 // decrypt connections of TLS 1.2 that were recorded. Encrypt it, or do not share.
 // A gateway whose storage is away goes on with the keys it has, at first some of
 // its own, and tries again every 30 seconds; damaged keys are left alone and not
 // used. Deleted ones are made anew within ten minutes. It is the module
-// tls.stek.shared, which a JSON configuration may also give to Caddy's tls app.
+// tls.stek.shared, which a JSON configuration may also give to Caddy's tls app. Both
+// at once are refused when the configuration starts (caddy validate finds it not).
 //
 // # Certificate health
 //
@@ -142,8 +157,9 @@
 // obtained on demand, are _other.
 //
 // The gateway is not ready while the only certificate for a configured name is
-// missing, expired or not valid yet. Names whose certificate Caddy obtains by
+// missing, expired, not valid yet or for other names. Names whose certificate Caddy obtains by
 // challenges over HTTP or TLS are an exception: the challenge comes in through the
 // balancer, which sends none to a gateway that is not ready, so that it would never
-// be. Watch the metrics for those.
+// be. So are names whose certificate another get_certificate module finds at each
+// handshake. Watch the metrics for those.
 package tlspolicy

@@ -288,14 +288,22 @@ func TestWithoutAPairHandshakesFailAndNothingIsObtained(t *testing.T) {
 	eventually(t, "the late files", func() bool { serial, _ := shown(addr, "a.example"); return serial == late.serial(t) })
 }
 
-func TestOtherNamesGetTheMountedCertificateToo(t *testing.T) {
+func TestASiteWithoutANameShowsItsCertificateToEverybody(t *testing.T) {
 	good := newAuthority(t).good(t, "a.example")
 	cert, key := good.put(t, t.TempDir())
-	g := gatetest.Run(t, site("", mounted(cert, key), "respond ok"))
-	for _, name := range []string{"a.example", "other.example", "10.0.0.1", ""} {
-		if serial, err := shown(strings.TrimPrefix(g.URL, "http://"), name); err != nil || serial != good.serial(t) {
-			t.Errorf("%s: got %d, %v", name, serial, err)
-		}
+	automatic := strings.Replace(gatetest.Globals, "\tauto_https off\n", "\tauto_https disable_redirects\n\tstorage file_system "+t.TempDir()+"\n\tskip_install_trust\n", 1)
+	for what, globals := range map[string]string{"without automatic HTTPS": "", "with it": automatic} {
+		t.Run(what, func(t *testing.T) {
+			g := gatetest.Run(t, globals+site("", mounted(cert, key), "tls_policy intermediate", "respond ok"))
+			for _, name := range []string{"a.example", "other.example", "10.0.0.1", ""} {
+				if serial, err := shown(strings.TrimPrefix(g.URL, "http://"), name); err != nil || serial != good.serial(t) {
+					t.Errorf("%s: got %d, %v", name, serial, err)
+				}
+			}
+			if errs := config(t).NotReady(); len(errs) > 0 {
+				t.Errorf("not ready: %v", errs)
+			}
+		})
 	}
 }
 
