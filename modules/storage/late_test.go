@@ -226,6 +226,23 @@ func TestAnOlderDeleteRemovesWhatNoNewerCallStored(t *testing.T) {
 	holds(t, s, "d/1000", "new")
 }
 
+// No attempt of the store was answered, and it was given up.
+func TestAStoreThatArrivesOnlyAfterADeleteChangesNothing(t *testing.T) {
+	r := newServer(t)
+	s := open(t, r.Addr)
+	for _, deleted := range []string{"d", "d/e", "d/e/key"} {
+		older := nextCall()
+		if err := s.Delete(t.Context(), deleted); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.change(t.Context(), storeScript, older, "d/e/key", "v"); err != nil {
+			t.Fatal(err)
+		}
+		absent(t, s, "d/e/key")
+		put(t, s, "d/e/key", "v")
+	}
+}
+
 func TestWhatAWriterChangedIsForgotten(t *testing.T) {
 	r := newServer(t)
 	s := open(t, r.Addr)
