@@ -171,6 +171,24 @@ func TestAMasterThatWasDemotedIsLeft(t *testing.T) {
 	}
 }
 
+func TestADemotedMasterIsLeftByAUserWhoMayNotAskForItsRole(t *testing.T) {
+	t.Setenv("SALLYPORT_TEST_PASSWORD", "right")
+	old, next := storetest.Start(t), storetest.Start(t)
+	for _, r := range []*storetest.Server{old, next} {
+		r.Command(t, "ACL", "SETUSER", "me", "on", ">right", "~*", "+@all", "-role")
+	}
+	x := newCrossing(t, old.Addr)
+	c := open(t, Config{Address: []string{"redis://me:{env.SALLYPORT_TEST_PASSWORD}@" + x.addr}}).Value()
+	if err := set(t.Context(), c, "v"); err != nil {
+		t.Fatal(err)
+	}
+	x.mu.Lock()
+	x.to = next.Addr
+	x.mu.Unlock()
+	old.Command(t, "REPLICAOF", "127.0.0.1", next.Port)
+	until(t, "the new master is written to", func() bool { return set(t.Context(), c, "v2") == nil })
+}
+
 func TestWhatAServerRefusesForTheMomentIsBusy(t *testing.T) {
 	t.Run("its memory is full", func(t *testing.T) {
 		r := storetest.Start(t)
@@ -207,6 +225,12 @@ func TestWhatAServerRefusesForTheMomentIsBusy(t *testing.T) {
 		}
 		other.Close()
 		until(t, "it has room", func() bool { return set(t.Context(), c, "v") == nil })
+	})
+	t.Run("it refuses the login for a reason of its own", func(t *testing.T) {
+		c := open(t, Config{Address: []string{rogue(t, "-ERR not today\r\n")}, Timeout: caddy.Duration(5 * time.Second)}).Value()
+		if err := set(t.Context(), c, "v"); !isReason(err, ReasonBusy) {
+			t.Errorf("got %v", err)
+		}
 	})
 	t.Run("but not that the login is wrong", func(t *testing.T) {
 		t.Setenv("SALLYPORT_TEST_PASSWORD", "wrong")
