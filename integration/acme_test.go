@@ -106,30 +106,41 @@ func gate(t *testing.T, l *lab) (open func()) {
 	t.Helper()
 	ln := l.listen(t, "insider", insider+":8443")
 	opened := make(chan struct{})
-	go func() {
+	var passing sync.WaitGroup
+	t.Cleanup(passing.Wait) // before the lab goes
+	passing.Go(func() {
+		context.AfterFunc(t.Context(), func() { ln.Close() })
 		for {
 			conn, err := ln.Accept()
 			if err != nil {
 				return
 			}
-			go func() {
-				defer conn.Close()
-				select {
-				case <-opened:
-				case <-t.Context().Done():
-					return
-				}
-				inner, err := l.dial(context.Background(), "insider", "", insider+":9443")
-				if err != nil {
-					return
-				}
-				defer inner.Close()
-				go func() { _, _ = io.Copy(inner, conn) }()
-				_, _ = io.Copy(conn, inner)
-			}()
+			passing.Go(func() { pass(t.Context(), l, conn, opened) })
 		}
-	}()
+	})
 	return sync.OnceFunc(func() { close(opened) })
+}
+
+// pass lets a connection through to the authority once the gate is opened.
+func pass(ctx context.Context, l *lab, conn net.Conn, opened <-chan struct{}) {
+	defer conn.Close()
+	select {
+	case <-opened:
+	case <-ctx.Done():
+		return
+	}
+	inner, err := l.dial(ctx, "insider", "", insider+":9443")
+	if err != nil {
+		return
+	}
+	defer inner.Close()
+	end := context.AfterFunc(ctx, func() {
+		conn.Close()
+		inner.Close()
+	})
+	defer end()
+	go func() { _, _ = io.Copy(inner, conn) }()
+	_, _ = io.Copy(conn, inner)
 }
 
 // serial is the number of the certificate that a client is shown through the
