@@ -5,12 +5,12 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/sallyport-gateway/sallyport/modules/elb/proxyheader"
+	"github.com/sallyport-gateway/sallyport/modules/internal/canonical"
 	"github.com/sallyport-gateway/sallyport/modules/internal/decision"
 	"github.com/sallyport-gateway/sallyport/modules/internal/edge"
 )
@@ -83,23 +83,11 @@ const nobody = "0.0.0.0"
 // keepConnectionHeader makes the Connection header name nothing but what belongs
 // to the connection: the proxy removes what it names, and X-Forwarded-For is ours.
 func keepConnectionHeader(h http.Header) {
-	for _, line := range h["Connection"] {
-		for token := range strings.SplitSeq(line, ",") {
-			switch strings.ToLower(strings.Trim(token, " \t")) {
-			case "", "close", "keep-alive", "upgrade", "te", "http2-settings":
-			default:
-				keepOnlyUpgrade(h)
-				return
-			}
-		}
-	}
-}
-
-// keepOnlyUpgrade drops all that a Connection header names but an upgrade.
-func keepOnlyUpgrade(h http.Header) {
-	if len(h["Upgrade"]) > 0 {
+	switch {
+	case canonical.ConnectionOnly(h):
+	case len(h["Upgrade"]) > 0:
 		h["Connection"] = []string{"Upgrade"}
-	} else {
+	default:
 		delete(h, "Connection")
 	}
 }

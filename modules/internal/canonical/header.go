@@ -41,14 +41,23 @@ func checkHeader(h http.Header, o Options) *Refusal {
 			}
 		}
 	}
+	if !ConnectionOnly(h) {
+		return ErrConnection
+	}
+	return nil
+}
+
+// ConnectionOnly reports whether the Connection header names nothing but what
+// belongs to the connection.
+func ConnectionOnly(h http.Header) bool {
 	for _, line := range h["Connection"] {
 		for token := range strings.SplitSeq(line, ",") {
 			if !hopByHop(strings.Trim(token, " \t")) {
-				return ErrConnection
+				return false
 			}
 		}
 	}
-	return nil
+	return true
 }
 
 // hopByHop reports whether a Connection header may name token. The proxy removes

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -141,7 +142,7 @@ func TestAGatewayThatReloadsIsReady(t *testing.T) {
 	done := make(chan error)
 	go func() { done <- g.Reload(t, strings.Replace(site, "health", "header X-New 1\n\thealth", 1)) }()
 	for !old.Draining() {
-		time.Sleep(time.Millisecond)
+		runtime.Gosched()
 	}
 	if got := probe(); got != 200 {
 		t.Errorf("a probe's kept connection is told %d while a configuration is replaced", got)
