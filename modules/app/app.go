@@ -41,6 +41,10 @@ type App struct {
 	// Canonical says how requests with two readings are treated.
 	Canonical Canonical `json:"canonical,omitzero"`
 
+	// Store says where state is that requests are judged by and gateways share.
+	// Default: in this process's memory.
+	Store Store `json:"store,omitzero"`
+
 	// SessionTicketsRaw is a tls.stek module: where the keys of TLS session tickets
 	// come from. Default: each gateway makes its own, and no other resumes its
 	// sessions.
@@ -52,6 +56,7 @@ type App struct {
 	adminKept bool          // the admin endpoint is still the one of the configuration in force
 	served    chan struct{} // closed when this configuration, which was in force, is replaced
 	tickets   *tickets      // nil without SessionTicketsRaw
+	release   func() error  // gives the store back; nil until it is open
 	left      bool          // it was replaced, or the process ends
 
 	// before is what was in force when this configuration came.
@@ -93,6 +98,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := metric.Register(ctx, suite.Collectors...); err != nil {
 		return err
 	}
+	if err := a.openStore(ctx); err != nil {
+		return err
+	}
 	if err := a.shareTickets(ctx); err != nil {
 		return err
 	}
@@ -113,8 +121,15 @@ func (a *App) Provision(ctx caddy.Context) error {
 func (a *App) Suite() *suite.Config { return a.suite }
 
 // Start refuses the first configuration if parts of its Caddyfile got lost, and
-// any whose tls app makes other session tickets.
-func (a *App) Start() error { return errors.Join(suite.Lost(), a.tickets.alone(a.ctx)) }
+// any whose tls app makes other session tickets. It has the store connected: a
+// request would not wait for that as long as it may take.
+func (a *App) Start() error {
+	if err := errors.Join(suite.Lost(), a.tickets.alone(a.ctx)); err != nil {
+		return err
+	}
+	_ = a.suite.Store().Reachable()
+	return nil
+}
 
 // Stop implements caddy.App.
 func (a *App) Stop() error { return nil }
@@ -134,7 +149,7 @@ func (a *App) Cleanup() error {
 		inForce.admin.Store(a.before.admin)
 		a.giveBack()
 	}
-	return nil
+	return a.closeStore()
 }
 
 // started runs when every app of the configuration has started.
@@ -191,6 +206,9 @@ func (a *App) check() error {
 	case "", guard.ModeEnforce, guard.ModeDryRun:
 	default:
 		errs = append(errs, fmt.Errorf("canonical: mode %q is not enforce or dry_run", a.Canonical.Mode))
+	}
+	if err := a.Store.check(); err != nil {
+		errs = append(errs, fmt.Errorf("store: %w", err))
 	}
 	for i, word := range a.Canonical.Allow {
 		if form(new(canonical.Options), word) == nil {

@@ -30,6 +30,10 @@ func parseGlobal(d *caddyfile.Dispenser, _ any) (any, error) {
 //			allow <forms...>
 //		}
 //		session_tickets shared
+//		store memory | redis {
+//			<options of the store, for redis>
+//			prefix <text>
+//		}
 //	}
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
@@ -37,6 +41,8 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		switch o.Val() {
 		case "canonical":
 			return a.Canonical.unmarshal(o)
+		case "store":
+			return a.Store.unmarshal(o)
 		case "session_tickets":
 			var provider string
 			if err := read.Word(o, &provider, sharedTickets); err != nil {
@@ -45,7 +51,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			a.SessionTicketsRaw = caddyconfig.JSON(map[string]string{"provider": provider}, nil)
 			return nil
 		default:
-			return read.Unknown(o, "canonical", "session_tickets")
+			return read.Unknown(o, "canonical", "store", "session_tickets")
 		}
 	})
 }

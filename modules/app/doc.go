@@ -12,6 +12,13 @@
 //				allow path_parameters | encoded_slash | empty_segments | query_semicolon | method_override …
 //			}
 //			session_tickets shared
+//			store memory
+//			store redis {                       # instead of memory
+//				address  rediss://:{env.REDIS_PASSWORD}@redis.internal:6379/0
+//				timeout  20ms                     # of one command, default 20ms
+//				prefix   sallyport                # default sallyport: gateways with one prefix share
+//				cluster, sentinel, username, password, ca, client_certificate, client_key, insecure_skip_verify
+//			}
 //		}
 //	}
 //
@@ -24,6 +31,34 @@
 // session_tickets lets any gateway with the same storage resume the TLS sessions
 // of another; package tlspolicy says how, and what it costs. Without it each
 // gateway has keys of its own.
+//
+// # The store
+//
+// store says where the state is that requests are judged by: which tokens of one use
+// were used. In memory, the default, it is that of this process, which begins with
+// none of it; in Redis or Valkey it is that of all gateways with one prefix. The
+// options of redis are those of `storage redis` but for the timeout, for which
+// requests wait here, and are explained in modules/internal/store. With equal ones,
+// the timeout included, they have one client and connection.
+//
+// State survives a reload, accepted or rejected, and stays where it is when a reload
+// changes the store, its database or its prefix: what was used before can be used
+// once more.
+//
+// Nothing is connected while provisioning; a gateway starts without its store. No
+// command takes longer than timeout, and while the store is known to be away
+// commands fail at once. What then happens is decided by each use and said in its
+// documentation: a token of one use is refused, because nobody knows whether it was
+// used, also when only the answer was lost; whoever sends it again may be refused for
+// that first time. So the store is no condition of readiness: /readyz is 200 without
+// it, or one store would take all gateways out of service at once.
+// sallyport_store_up says whether it answers.
+//
+// Memory has room for 1000000 claims (tokens that were used and have not expired), at
+// about 90 bytes each. It frees none of them before its time: when it is full, more
+// are refused, which sallyport_store_commands_total{store="memory",outcome="busy"}
+// counts. The Redis server must not evict either: maxmemory-policy noeviction. One
+// that loses what it has, in a failover for example, forgets which tokens were used.
 //
 // # Logs
 //

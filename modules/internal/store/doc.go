@@ -1,5 +1,7 @@
-// Package store is the client of the Redis or Valkey that several gateways share.
-// Modules configure it with the same options:
+// Package store has what gateways share: Store, the state that requests are judged
+// by, in the memory of the process or in Redis or Valkey, and Client, the client of
+// the latter. Modules reach the Store of their configuration through suite.Config.
+// The client is configured with the same options wherever it is used:
 //
 //	address              <urls...>            # redis, rediss (TLS), unix; several are a cluster
 //	cluster                                   # the one address is a cluster's
@@ -10,7 +12,7 @@
 //	client_certificate   <file>
 //	client_key           <file>
 //	insecure_skip_verify                      # believes any server
-//	timeout              <duration>           # of one command, 1ms to 1m; default 1s
+//	timeout              <duration>           # of one command, 1ms to 1m; default 1s, of the app 20ms
 //
 // An address is [scheme://][[user]:password@]host[:port][/database], and its
 // password a placeholder, too. With sentinel, the credentials in the addresses are
@@ -41,6 +43,15 @@
 // connections for example, may pass; so may all errors while connecting but
 // WRONGPASS, NOAUTH and NOPERM.
 //
+// # Claims
+//
+// Store.Claim is SET NX PX, one name for each claim, on whichever node of a cluster
+// it is. It is as good as the server's memory: one that evicts (maxmemory-policy
+// other than noeviction), that starts empty, or that fails over to a replica which
+// had not received a claim, lets a second one be first. Memory keeps 1000000 claims,
+// at about 90 bytes each, and refuses more until one is over; it begins empty with
+// the process, and knows nothing of other gateways.
+//
 // # Hostile servers
 //
 // valkey-go panics at malformed answers, in goroutines of its own, which nobody can
@@ -58,5 +69,7 @@
 // sallyport_store_commands_total{store,outcome}, where outcome is ok, refused (the
 // server's answer was an error), busy (it will answer another time), timeout, or
 // away; and sallyport_store_up{store}. store is the first address. Going away and
-// coming back is a log line each.
+// coming back is a log line each. Of the memory there are only
+// sallyport_store_commands_total{store="memory"}, ok and, when it is full, busy; that
+// is a log line a minute at most.
 package store

@@ -40,6 +40,9 @@ func Open(ctx caddy.Context, c Config) (*Lease, error) {
 	if compiled.exposed() {
 		ctx.Logger().Warn("the password goes to the store unencrypted: use rediss://", zap.String("store", compiled.endpoints[0].addr))
 	}
+	if c.Timeout == 0 {
+		c.Timeout = caddy.Duration(defaultTimeout)
+	}
 	key, err := json.Marshal(c)
 	if err != nil {
 		return nil, err
@@ -56,9 +59,6 @@ func (c *Client) Share() (*Lease, error) {
 
 func newClient(c Config, r *compiled, key string) (*Client, error) {
 	timeout := time.Duration(c.Timeout)
-	if timeout == 0 {
-		timeout = defaultTimeout
-	}
 	name := r.endpoints[0].addr
 	client := &Client{
 		name: name, key: key, timeout: timeout, count: outcomesOf(name), gauge: shownGauge(name),

@@ -1,6 +1,6 @@
 // Package suite is what the modules of one configuration share: readiness, names
-// that must mean one thing, how requests are read, and whether the configuration
-// is being replaced. The `sallyport` app owns it; modules reach it with Of.
+// that must mean one thing, how requests are read, where shared state is, and whether
+// the configuration is being replaced. The `sallyport` app owns it; modules reach it with Of.
 package suite
 
 import (
@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sallyport-gateway/sallyport/modules/internal/canonical"
+	"github.com/sallyport-gateway/sallyport/modules/internal/store"
 )
 
 // AppName is the ID of the app that owns a Config.
@@ -64,6 +65,8 @@ type Config struct {
 	Canonical canonical.Options
 	// CanonicalDryRun counts what the canonical check would refuse, and lets it pass.
 	CanonicalDryRun bool
+	// Shared is what Store returns.
+	Shared store.Store
 
 	draining    atomic.Bool
 	connections connections
@@ -81,6 +84,10 @@ type Config struct {
 	checks map[string]func() error
 	once   map[any]any
 }
+
+// Store returns what gateways remember together. It is open from Provision to
+// Cleanup, and not asked while provisioning.
+func (c *Config) Store() store.Store { return c.Shared }
 
 // Define says that the name of a kind means definition in this configuration.
 // It is an error if the same name was given another definition: modules that

@@ -1,0 +1,48 @@
+package store
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"time"
+
+	"github.com/valkey-io/valkey-go"
+)
+
+// Redis is the store that all gateways of one prefix share.
+type Redis struct {
+	*Client
+	claims string // begins the names of claims
+}
+
+// NewRedis returns a store that uses client as long as the caller has its lease.
+func NewRedis(client *Client, prefix string) *Redis {
+	return &Redis{Client: client, claims: prefix + ":claim:"}
+}
+
+// Claim implements Store. It ends with the timeout of the client. The command is
+// not repeated: the second one would find the claim of the first.
+func (r *Redis) Claim(ctx context.Context, key string, ttl time.Duration) (first bool, err error) {
+	if err := checkClaim(ctx, ttl); err != nil {
+		return false, err
+	}
+	d := digestOf(key)
+	name := r.claims + base64.RawURLEncoding.EncodeToString(d[:])
+	life := (ttl + time.Millisecond - 1).Milliseconds() // never shorter
+	answer, err := r.Do(ctx, func(b valkey.Builder) valkey.Completed {
+		return b.Set().Key(name).Value("").Nx().PxMilliseconds(life).Build()
+	})
+	if errors.Is(err, ErrNil) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if text, err := answer.ToString(); err != nil || text != "OK" {
+		return false, &Error{Store: r.Name(), Reason: ReasonRefused, Err: errMalformed}
+	}
+	return true, nil
+}
+
+// Interface guards
+var _ Store = (*Redis)(nil)
