@@ -17,6 +17,7 @@ import (
 	_ "github.com/sallyport-gateway/sallyport/modules/problem"
 	_ "github.com/sallyport-gateway/sallyport/modules/ratelimiter"
 	_ "github.com/sallyport-gateway/sallyport/modules/redact"
+	_ "github.com/sallyport-gateway/sallyport/modules/securityheaders"
 	_ "github.com/sallyport-gateway/sallyport/modules/storage"
 	_ "github.com/sallyport-gateway/sallyport/modules/tlspolicy"
 )

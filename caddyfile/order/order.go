@@ -29,6 +29,7 @@ type Entry struct {
 var Table = []Entry{
 	{"tls_policy", "redir", "a request that came over a connection made for another site is refused before anything is judged by it"},
 	{"allowlist", "redir", "cheapest verdict first: an address that may not call costs nothing else"},
+	{"security_headers", "redir", "every response has them, the refusals of what stands behind too; outside cors, with which it has to agree"},
 	{"cors", "redir", "a preflight carries no credentials, so it is answered before auth; its headers stay on every later refusal"},
 	{"rate_limiter", "redir", "protects auth, whose signature checks are the dearest step, from floods"},
 	{"auth", "redir", "finds the principal that everything below decides on"},

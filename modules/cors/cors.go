@@ -1,9 +1,7 @@
 package cors
 
 import (
-	"errors"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -94,7 +92,8 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.policy, err = Compile(h.config()); err != nil {
 		return err
 	}
-	return h.guardErrorRoutes(ctx)
+	_, err = h.FrontErrorRoutes(ctx, errorRouteKey{}, errorRoute{})
+	return err
 }
 
 func (h *Handler) config() Config {
@@ -108,32 +107,8 @@ func (h *Handler) config() Config {
 	}
 }
 
-// guardErrorRoutes puts errorRoute in front of the server's error routes, once.
-// That is possible while its routes are being provisioned; error routes come
-// after them, and named routes last.
-func (h *Handler) guardErrorRoutes(ctx caddy.Context) error {
-	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	if !ok || server.Errors == nil { // guard.Setup has seen to both
-		return errors.New("cors works only in a server of the http app")
-	}
-	inPlace := h.Suite().Once(errorRouteOf{server}, func() any {
-		provisioning := func(route caddyhttp.Route) bool { return len(route.HandlersRaw) > 0 }
-		if !slices.ContainsFunc(server.Routes, provisioning) {
-			return false
-		}
-		route := caddyhttp.Route{Handlers: []caddyhttp.MiddlewareHandler{errorRoute{}}}
-		server.Errors.Routes = slices.Insert(server.Errors.Routes, 0, route)
-		return true
-	})
-	if inPlace != true {
-		return errors.New("the server's only cors stands in a named route or an error route, where it cannot see all " +
-			"responses: put it into a site, or use a snippet and import instead of a named route and invoke")
-	}
-	return nil
-}
-
-// errorRouteOf is the key under which a server's errorRoute is kept.
-type errorRouteOf struct{ server *caddyhttp.Server }
+// errorRouteKey is the key under which a server's errorRoute is kept.
+type errorRouteKey struct{}
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {

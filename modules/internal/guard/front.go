@@ -3,10 +3,12 @@ package guard
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"slices"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
@@ -32,6 +34,10 @@ type Request struct {
 	// CORS is what the cors guard that decides about the request keeps, for that
 	// package alone; nil before there is one.
 	CORS any
+
+	// SecurityHeaders is what the security_headers that decides about the request
+	// keeps, for that package alone; nil before there is one.
+	SecurityHeaders any
 
 	clientErr error
 	ambiguous bool // the path has a form that Options allow, or nobody refused
@@ -105,6 +111,38 @@ func (f *front) precede(server *caddyhttp.Server) {
 	}
 	fallback := caddyhttp.Route{HandlersRaw: []json.RawMessage{json.RawMessage(decision.FallbackRoute)}}
 	server.Errors.Routes = slices.Insert(server.Errors.Routes, 0, fallback)
+}
+
+// FrontErrorRoutes puts handler in front of the error routes of the guard's server,
+// once for each key and server, and returns the handler that stands there: for what
+// a guard does to every response, refusals included. That is possible while the
+// server's routes are being provisioned; error routes come after them, and named
+// routes last. Call it after Setup.
+func (g *Guard) FrontErrorRoutes(ctx caddy.Context, key any, handler caddyhttp.MiddlewareHandler) (caddyhttp.MiddlewareHandler, error) {
+	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if !ok || server.Errors == nil { // Setup has seen to both
+		return nil, fmt.Errorf("%s works only in a server of the http app", g.name)
+	}
+	inPlace, ok := g.suite.Once(errorRouteOf{server, key}, func() any {
+		if currentRoute(server) == nil {
+			return nil
+		}
+		route := caddyhttp.Route{Handlers: []caddyhttp.MiddlewareHandler{handler}}
+		server.Errors.Routes = slices.Insert(server.Errors.Routes, 0, route)
+		return handler
+	}).(caddyhttp.MiddlewareHandler)
+	if !ok {
+		return nil, fmt.Errorf("the server's only %s stands in a named route or an error route, where it cannot see all "+
+			"responses: put it into a site, or use a snippet and import instead of a named route and invoke", g.name)
+	}
+	return inPlace, nil
+}
+
+// errorRouteOf is the key under which a server's handler in front of its error
+// routes is kept.
+type errorRouteOf struct {
+	server *caddyhttp.Server
+	key    any
 }
 
 // MatchWithError implements caddyhttp.RequestMatcherWithError. It matches every
