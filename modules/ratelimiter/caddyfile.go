@@ -17,14 +17,21 @@ import (
 //			key         <part> [<part>...]   # client_ip | header <name> | {placeholder}
 //			rate        <number>/<s|m|h|d|duration>
 //			burst       <number>
+//			limit       <number>/<day|week|month>   # instead of rate
 //			max_keys    <number>
+//			ipv4_prefix <bits>
+//			ipv6_prefix <bits>
+//		}
+//		concurrency <name> {
+//			key         <part> [<part>...]
+//			max         <number>
 //			ipv4_prefix <bits>
 //			ipv6_prefix <bits>
 //		}
 //		mode enforce | dry_run
 //	}
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	return unmarshal(d, &h.Guard, &h.Zones, false)
+	return unmarshal(d, &h.Guard, &h.Zones, &h.Concurrency, false)
 }
 
 // UnmarshalCaddyfile reads the directive:
@@ -34,33 +41,47 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 //			key         <part> [<part>...]   # principal | client_ip | header <name> | {placeholder}
 //			rate        <number>/<s|m|h|d|duration>
 //			burst       <number>
+//			limit       <number>/<day|week|month>   # instead of rate
+//			tier <name> {                           # other limits of that tier
+//				rate  <number>/<s|m|h|d|duration>
+//				burst <number>
+//				limit <number>/<day|week|month>
+//			}
 //			max_keys    <number>
 //			ipv4_prefix <bits>
 //			ipv6_prefix <bits>
 //		}
+//		concurrency <name> {
+//			…                                       # as in rate_limiter
+//		}
 //		mode enforce | dry_run
 //	}
 func (q *Quota) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	return unmarshal(d, &q.Guard, &q.Zones, true)
+	return unmarshal(d, &q.Guard, &q.Zones, &q.Concurrency, true)
 }
 
-func unmarshal(d *caddyfile.Dispenser, g *guard.Guard, zones *[]Zone, principals bool) error {
+func unmarshal(d *caddyfile.Dispenser, g *guard.Guard, zones *[]Zone, concurrency *[]Concurrency, principals bool) error {
 	d.Next()
-	err := read.Block(d, []string{"zone"}, func(o *caddyfile.Dispenser) error {
-		if o.Val() == "zone" {
+	err := read.Block(d, []string{"zone", "concurrency"}, func(o *caddyfile.Dispenser) error {
+		switch o.Val() {
+		case "zone":
 			z, err := readZone(o, principals, *zones)
 			*zones = append(*zones, z)
+			return err
+		case "concurrency":
+			c, err := readConcurrency(o, principals, *concurrency)
+			*concurrency = append(*concurrency, c)
 			return err
 		}
 		if ok, err := guard.Option(o, g); ok {
 			return err
 		}
-		return read.Unknown(o, "zone", "mode")
+		return read.Unknown(o, "zone", "concurrency", "mode")
 	})
-	if err != nil && len(*zones) > 0 {
+	if err != nil && len(*zones)+len(*concurrency) > 0 {
 		return err
 	}
-	_, _, missing := compileAll(*zones, principals)
+	_, _, missing := compileAll(*zones, *concurrency, principals)
 	return errors.Join(err, positioned(d, missing))
 }
 
@@ -88,7 +109,7 @@ func readZone(o *caddyfile.Dispenser, principals bool, others []Zone) (z Zone, e
 		return z, err
 	}
 	given := make(map[string]bool)
-	err = read.Block(o, nil, func(o *caddyfile.Dispenser) error {
+	err = read.Block(o, []string{"tier"}, func(o *caddyfile.Dispenser) error {
 		given[o.Val()] = true
 		return readZoneOption(o, &z)
 	})
@@ -98,15 +119,16 @@ func readZone(o *caddyfile.Dispenser, principals bool, others []Zone) (z Zone, e
 	if slices.ContainsFunc(others, func(other Zone) bool { return other.Name == z.Name }) {
 		errs = append(errs, o.Errf("zone %s is given twice", z.Name))
 	}
-	for _, required := range []string{"key", "rate"} {
-		if !given[required] {
-			errs = append(errs, o.Errf("zone %s: %s is missing", z.Name, required))
-		}
+	if !given["key"] {
+		errs = append(errs, o.Errf("zone %s: key is missing", z.Name))
+	}
+	if !given["rate"] && !given["limit"] {
+		errs = append(errs, o.Errf("zone %s: rate is missing, or a limit in calendar windows", z.Name))
 	}
 	if errors.Join(errs...) == nil {
-		_, _, err = z.compile(principals)
+		_, err = z.compile(principals)
 	} else if len(z.Key) > 0 {
-		_, err = z.sources(principals)
+		_, err = compileSources(z.Key, z.IPv4Prefix != 0 || z.IPv6Prefix != 0, principals)
 	}
 	errs = append(errs, positioned(o, err))
 	for o.Next() { // the block, which was read before the Reset
@@ -114,17 +136,50 @@ func readZone(o *caddyfile.Dispenser, principals bool, others []Zone) (z Zone, e
 	return z, errors.Join(errs...)
 }
 
+// readConcurrency reads a concurrency and returns everything that is wrong with it.
+func readConcurrency(o *caddyfile.Dispenser, principals bool, others []Concurrency) (c Concurrency, err error) {
+	if err := read.Value(o, parseName, &c.Name); err != nil {
+		return c, err
+	}
+	errs := []error{read.Block(o, nil, func(o *caddyfile.Dispenser) error {
+		switch o.Val() {
+		case "key":
+			return readKey(o, &c.Key)
+		case "max":
+			return read.Int(o, 1, maxConcurrency, &c.Max)
+		case "ipv4_prefix":
+			return read.Int(o, minIPv4Prefix, 32, &c.IPv4Prefix)
+		case "ipv6_prefix":
+			return read.Int(o, minIPv6Prefix, 128, &c.IPv6Prefix)
+		}
+		return read.Unknown(o, "key", "max", "ipv4_prefix", "ipv6_prefix")
+	})}
+	o.Reset()
+	o.Next()
+	if slices.ContainsFunc(others, func(other Concurrency) bool { return other.Name == c.Name }) {
+		errs = append(errs, o.Errf("concurrency %s is given twice", c.Name))
+	}
+	if errs[0] == nil {
+		_, err = c.compile(principals)
+		errs = append(errs, positioned(o, err))
+	}
+	for o.Next() { // the block, which was read before the Reset
+	}
+	return c, errors.Join(errs...)
+}
+
 func readZoneOption(o *caddyfile.Dispenser, z *Zone) error {
 	switch o.Val() {
 	case "key":
 		return readKey(o, &z.Key)
 	case "rate":
-		return read.Value(o, func(s string) (string, error) {
-			_, err := parseRate(s)
-			return s, err
-		}, &z.Rate)
+		return readRate(o, &z.Rate)
 	case "burst":
 		return read.Int(o, 1, maxBurst, &z.Burst)
+	case "limit":
+		return readLimit(o, &z.Limit)
+	case "tier":
+		return readTier(o, z)
 	case "max_keys":
 		return read.Int(o, minKeys, maxKeys, &z.MaxKeys)
 	case "ipv4_prefix":
@@ -132,7 +187,51 @@ func readZoneOption(o *caddyfile.Dispenser, z *Zone) error {
 	case "ipv6_prefix":
 		return read.Int(o, minIPv6Prefix, 128, &z.IPv6Prefix)
 	}
-	return read.Unknown(o, "key", "rate", "burst", "max_keys", "ipv4_prefix", "ipv6_prefix")
+	return read.Unknown(o, "key", "rate", "burst", "limit", "tier", "max_keys", "ipv4_prefix", "ipv6_prefix")
+}
+
+func readRate(o *caddyfile.Dispenser, dst *string) error {
+	return read.Value(o, func(s string) (string, error) {
+		_, err := parseRate(s)
+		return s, err
+	}, dst)
+}
+
+func readLimit(o *caddyfile.Dispenser, dst *string) error {
+	return read.Value(o, func(s string) (string, error) {
+		_, _, err := parseCalendar(s)
+		return s, err
+	}, dst)
+}
+
+func readTier(o *caddyfile.Dispenser, z *Zone) error {
+	var name string
+	if err := read.String(o, &name); err != nil {
+		return err
+	}
+	if _, twice := z.Tiers[name]; twice {
+		return o.Errf("tier %s is given twice", name)
+	}
+	var t Tier
+	err := read.Block(o, nil, func(o *caddyfile.Dispenser) error {
+		switch o.Val() {
+		case "rate":
+			return readRate(o, &t.Rate)
+		case "burst":
+			return read.Int(o, 1, maxBurst, &t.Burst)
+		case "limit":
+			return readLimit(o, &t.Limit)
+		}
+		return read.Unknown(o, "rate", "burst", "limit")
+	})
+	if z.Tiers == nil {
+		z.Tiers = make(map[string]Tier)
+	}
+	z.Tiers[name] = t
+	if err == nil && t.Rate == "" && t.Limit == "" {
+		err = o.Errf("tier %s needs a rate, or a limit", name)
+	}
+	return err
 }
 
 // readKey reads the parts of a key; "header" takes the next word with it.

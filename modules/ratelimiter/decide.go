@@ -16,7 +16,8 @@ type charge struct {
 	// admitted: see limit.
 	used int64
 
-	now     int64
+	time    int64 // the handlers' clock
+	now     int64 // the limit's
 	shard   *shard
 	cell    *int64
 	present bool
@@ -62,9 +63,9 @@ func decide(clock func() int64, charges []charge) bool {
 
 // check finds the key's TAT and whether it admits a request.
 func (c *charge) check(now int64, clock func() int64) {
-	c.now = now
+	c.time, c.now = now, c.limit.at(now)
 	c.cell, c.present = c.shard.find(c.hash)
-	if c.cell != nil && *c.cell > now+c.limit.window {
+	if c.cell != nil && *c.cell > c.now+c.latest() {
 		c.shorten(clock())
 	}
 	if c.cell != nil {
@@ -80,8 +81,17 @@ func (c *charge) check(now int64, clock func() int64) {
 // may have been a day. That must not be decided by an old clock, which would
 // give away what has been used since.
 func (c *charge) shorten(fresh int64) {
-	c.now = fresh
-	*c.cell = min(*c.cell, fresh+c.limit.window)
+	c.time, c.now = fresh, c.limit.at(fresh)
+	*c.cell = min(*c.cell, c.now+c.latest())
+}
+
+// latest is how far ahead the cell's TAT can be: the floor of a set is that of any
+// tier's key.
+func (c *charge) latest() int64 {
+	if c.present {
+		return c.limit.window
+	}
+	return c.limit.longest
 }
 
 // debit takes one request out of the key's bucket.

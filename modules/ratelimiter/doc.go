@@ -6,7 +6,14 @@
 //			key         <part> [<part>...]   # client_ip | header <name> | {placeholder}
 //			rate        <number>/<period>    # s, m, h, d or a duration: 50/s 1000/h 5/10s
 //			burst       <number>             # default: the number of the rate
+//			limit       <number>/<window>    # day, week, month; instead of rate
 //			max_keys    <number>             # default: 1000000
+//			ipv4_prefix <bits>               # default: 32
+//			ipv6_prefix <bits>               # default: 64
+//		}
+//		concurrency <name> {
+//			key         <part> [<part>...]
+//			max         <number>             # requests under way at a time
 //			ipv4_prefix <bits>               # default: 32
 //			ipv6_prefix <bits>               # default: 64
 //		}
@@ -16,13 +23,22 @@
 //	quota [<matcher>] {
 //		zone <name> {
 //			key <part> [<part>...]           # principal | client_ip | header <name> | {placeholder}
+//			tier <name> {                    # another limit for principals of that tier
+//				rate  <number>/<period>      # as the zone has it: rate and burst, or
+//				burst <number>
+//				limit <number>/<window>      # limit, of the same windows
+//			}
 //			…                                # the rest as above
+//		}
+//		concurrency <name> {
+//			…                                # as above
 //		}
 //		mode enforce | dry_run
 //	}
 //
-// A guard has one to eight zones. All of them have to admit a request; one that
-// a zone refuses counts in none of them. They set no placeholders.
+// A guard has up to eight zones and eight concurrencies, and at least one of either.
+// All of them have to admit a request; one that is refused counts in none of them.
+// They set no placeholders.
 //
 // # Limits
 //
@@ -31,6 +47,22 @@
 // however many arrive at once. A zone is 1 to 1000000 requests a second; its
 // burst comes back within a year. Rates are not calendar windows: 1000/d gives
 // one request every 86.4 s, and what was saved up to the burst.
+//
+// limit is for calendar windows: as many requests in each day, week (from Monday)
+// or month of UTC, exactly, at any pace. The window is that of the gateway's clock
+// when it started and of its monotonic clock since.
+//
+// tier gives principals of a tier (the API key's record, or tier_claim of a token)
+// another limit in the same zone. Who has no tier, or one that the zone does not
+// name, has the zone's.
+//
+// # Concurrency
+//
+// concurrency bounds how many requests of a key are under way at a time, streams
+// and WebSockets for as long as they are open. It is decided before the zones.
+// Refused is 429 rate.concurrency with Retry-After: 1; no RateLimit field tells of
+// it. It takes memory for keys with requests under way alone. Those of one name are
+// one, as zones are, and count on over a reload.
 //
 // # Keys
 //
@@ -72,7 +104,9 @@
 // it differently in one configuration is an error. Buckets belong to the name and
 // outlive a reload, accepted or rejected. Where the rate or burst changes, a bucket
 // keeps the time until it is full, and one that would need longer than an empty
-// one does now counts as empty. A restart begins with full buckets. A zone that a
+// one does now counts as empty. A zone that changes between rate and limit, or its
+// windows, begins anew. A restart begins with full buckets, calendar windows too: a
+// gateway counts what it has seen itself. A zone that a
 // request passes twice charges it twice.
 //
 // # Responses
@@ -85,7 +119,9 @@
 //
 // q in w seconds is the rate, over whole seconds in which an empty bucket fills; r
 // is what would be admitted at once, and t the time in which r requests come back,
-// so that a client which spreads r over t keeps to the rate. There is no pk, which
+// so that a client which spreads r over t keeps to the rate. Of a limit, q is the
+// number, w the length of the window (left out for months), and t what is left of
+// it. There is no pk, which
 // would show the key. A 429 lists in RateLimit only the zones that refuse, with
 // r=0 and the time until they admit a request; Retry-After is the longest of these.
 // The same fields of a backend are dropped: they would claim to be the gateway's,
@@ -95,7 +131,7 @@
 //
 // # Failure
 //
-// Both fail closed: 429 rate.limited and quota.exhausted, 400
+// Both fail closed: 429 rate.limited, rate.concurrency and quota.exhausted, 400
 // client.address_unknown. State is in this process's memory, so nothing can be
 // unavailable.
 //

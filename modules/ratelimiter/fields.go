@@ -19,7 +19,11 @@ func item(name string) string { return `"` + name + `";` }
 // policyItem says what a zone's limit is. It is the same on all responses.
 func policyItem(name string, l *limit) string {
 	quota, seconds := l.policy()
-	return item(name) + "q=" + strconv.FormatInt(quota, 10) + ";w=" + strconv.FormatInt(seconds, 10)
+	text := item(name) + "q=" + strconv.FormatInt(quota, 10)
+	if seconds == 0 {
+		return text
+	}
+	return text + ";w=" + strconv.FormatInt(seconds, 10)
 }
 
 // appendLimitItem adds to the list b what a key has left in a zone after a
@@ -28,8 +32,8 @@ func policyItem(name string, l *limit) string {
 // r is what would be admitted at once. t is the effective window, in which the
 // client can use no more than r (section 4.1.2): long enough that r in t is not
 // more than the rate, as section 6 asks, and once nothing is left the time until
-// something is.
-func appendLimitItem(b []byte, item string, l *limit, used int64) []byte {
+// something is. In a calendar window, t is what is left of it.
+func appendLimitItem(b []byte, item string, l *limit, used, now int64) []byte {
 	if len(b) > 0 {
 		b = append(b, ", "...)
 	}
@@ -38,12 +42,12 @@ func appendLimitItem(b []byte, item string, l *limit, used int64) []byte {
 	remaining := l.remaining(used)
 	b = strconv.AppendInt(b, remaining, 10)
 	b = append(b, ";t="...)
-	return strconv.AppendInt(b, effectiveWindow(l, remaining, used), 10)
+	return strconv.AppendInt(b, effectiveWindow(l, remaining, used, now), 10)
 }
 
-func effectiveWindow(l *limit, remaining, used int64) int64 {
-	if remaining == 0 {
-		return wholeSeconds(l.wait(used))
+func effectiveWindow(l *limit, remaining, used, now int64) int64 {
+	if remaining == 0 || l.calendar != nil {
+		return wholeSeconds(l.back(used, now))
 	}
 	return wholeSeconds(remaining * l.interval)
 }

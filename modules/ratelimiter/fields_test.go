@@ -26,7 +26,7 @@ func TestLimitItems(t *testing.T) {
 		{"refused after a reload made the window shorter", "1/s", 1, 3 * time.Second, `"z";r=0;t=3`},
 	} {
 		l := mustLimit(t, tt.rate, tt.burst, minKeys)
-		if got := string(appendLimitItem(nil, item("z"), l, int64(tt.used))); got != tt.want {
+		if got := string(appendLimitItem(nil, item("z"), l, int64(tt.used), 0)); got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
 		}
 	}
@@ -45,7 +45,7 @@ func TestFieldsAreStructuredFields(t *testing.T) {
 		used := random.Int64N(l.window + 1)
 		var limits []byte
 		for _, name := range []string{"a", "B-2._x"} {
-			limits = appendLimitItem(limits, item(name), &l, used)
+			limits = appendLimitItem(limits, item(name), &l, used, 0)
 		}
 		inner := policyList{items: policyItem("B-2._x", &l)}
 		policies := inner.after(policyItem("a", &l))
@@ -68,7 +68,7 @@ func TestTheEffectiveWindowHoldsNoMoreThanTheRate(t *testing.T) {
 		l := mustLimit(t, []string{"50/s", "7/m", "999/h", "1000000/s", "3/d"}[random.IntN(5)], 1+random.IntN(300), minKeys)
 		used := random.Int64N(l.window + l.interval)
 		remaining := l.remaining(used)
-		window := effectiveWindow(l, remaining, used) * int64(time.Second)
+		window := effectiveWindow(l, remaining, used, 0) * int64(time.Second)
 		if remaining*l.interval > window {
 			t.Fatalf("%d in %s", remaining, time.Duration(window))
 		}

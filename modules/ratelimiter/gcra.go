@@ -29,6 +29,12 @@ type limit struct {
 	window int64
 	// sets is how many sets of eight keys a shard may grow to.
 	sets int
+	// longest is the window of the limit of this zone that has the longest: a key
+	// without a slot of its own may be one of that tier.
+	longest int64
+	// calendar is what the interval and the window are counted in, if not in
+	// nanoseconds.
+	calendar *calendar
 }
 
 // newLimit compiles a rate and a burst. A burst of 0 means the rate's own
@@ -47,8 +53,25 @@ func newLimit(r rate, burst, maxKeys int) (limit, error) {
 	return limit{
 		interval: interval,
 		window:   interval * int64(burst),
+		longest:  interval * int64(burst),
 		sets:     setsPerShard(maxKeys),
 	}, nil
+}
+
+// at returns now, of the handlers' clock, on the clock of the limit.
+func (l *limit) at(now int64) int64 {
+	if l.calendar == nil {
+		return now
+	}
+	return l.calendar.of(now).now
+}
+
+// back returns how many nanoseconds after now a request is admitted.
+func (l *limit) back(used, now int64) int64 {
+	if l.calendar == nil {
+		return l.wait(used)
+	}
+	return l.calendar.of(now).end - now
 }
 
 // wait returns how long a key whose TAT lies used ahead has to wait until a
@@ -69,7 +92,13 @@ func (l *limit) burst() int64 { return l.window / l.interval }
 // want it (draft-ietf-httpapi-ratelimit-headers-11 section 3.1.3): the quota of
 // the shortest window of whole seconds in which an empty bucket fills. Both
 // together are the rate, rounded down.
+//
+// In a calendar window, it is the limit and the length of the window, or 0 where
+// windows differ.
 func (l *limit) policy() (quota, seconds int64) {
+	if l.calendar != nil {
+		return l.window, l.calendar.seconds()
+	}
 	seconds = wholeSeconds(l.window)
 	return seconds * int64(time.Second) / l.interval, seconds
 }

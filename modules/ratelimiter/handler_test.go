@@ -30,8 +30,8 @@ func init() {
 	})
 }
 
-// testAuth stands in for auth: the caller is whom "Test-Principal: method issuer
-// id" names.
+// testAuth stands in for auth: the caller is whom "Test-Principal: method,issuer,id"
+// names, of the tier behind that.
 type testAuth struct{}
 
 func (testAuth) CaddyModule() caddy.ModuleInfo {
@@ -42,8 +42,8 @@ func (testAuth) UnmarshalCaddyfile(*caddyfile.Dispenser) error { return nil }
 
 func (testAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	if header := r.Header.Get("Test-Principal"); header != "" {
-		parts := strings.SplitN(header, ",", 3)
-		guard.From(r).Principal = &principal.Principal{Method: parts[0], Issuer: parts[1], ID: parts[2]}
+		parts := append(strings.SplitN(header, ",", 4), "")
+		guard.From(r).Principal = &principal.Principal{Method: parts[0], Issuer: parts[1], ID: parts[2], Tier: parts[3]}
 	}
 	return next.ServeHTTP(w, r)
 }

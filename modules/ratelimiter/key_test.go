@@ -64,7 +64,8 @@ func request() (*http.Request, *guard.Request) {
 func keyOf(tb testing.TB, parts ...string) *key {
 	tb.Helper()
 	z := Zone{Name: "z", Key: parts, Rate: "1/s"}
-	_, k, err := z.compile(true)
+	compiled, err := z.compile(true)
+	k := compiled.key
 	if err != nil {
 		tb.Fatal(err)
 	}

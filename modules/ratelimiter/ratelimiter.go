@@ -34,9 +34,13 @@ var (
 type Handler struct {
 	guard.Guard
 
-	// Zones are the limits. All of them have to admit a request, and one that
-	// is refused counts in none. At least one, at most 8.
+	// Zones are limits of how often. All of them have to admit a request, and one
+	// that is refused counts in none. At most 8; there is at least one, or a
+	// Concurrency.
 	Zones []Zone `json:"zones,omitempty"`
+
+	// Concurrency are limits of how many at a time. At most 8.
+	Concurrency []Concurrency `json:"concurrency,omitempty"`
 
 	limiter limiter
 }
@@ -54,7 +58,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.Setup(ctx, rateLimiterName); err != nil {
 		return err
 	}
-	return h.limiter.provision(ctx, &h.Guard, rateLimiterName, reasonLimited, h.Zones)
+	return h.limiter.provision(ctx, &h.Guard, rateLimiterName, reasonLimited, h.Zones, h.Concurrency)
 }
 
 // Cleanup implements caddy.CleanerUpper.
@@ -70,9 +74,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 type Quota struct {
 	guard.Guard
 
-	// Zones are the limits. All of them have to admit a request, and one that
-	// is refused counts in none. At least one, at most 8.
+	// Zones are limits of how often. All of them have to admit a request, and one
+	// that is refused counts in none. At most 8; there is at least one, or a
+	// Concurrency.
 	Zones []Zone `json:"zones,omitempty"`
+
+	// Concurrency are limits of how many at a time. At most 8.
+	Concurrency []Concurrency `json:"concurrency,omitempty"`
 
 	limiter limiter
 }
@@ -90,7 +98,7 @@ func (q *Quota) Provision(ctx caddy.Context) error {
 	if err := q.Setup(ctx, quotaName); err != nil {
 		return err
 	}
-	return q.limiter.provision(ctx, &q.Guard, quotaName, reasonExhausted, q.Zones)
+	return q.limiter.provision(ctx, &q.Guard, quotaName, reasonExhausted, q.Zones, q.Concurrency)
 }
 
 // Cleanup implements caddy.CleanerUpper.

@@ -23,7 +23,7 @@ func limiterOf(t *testing.T, name string) (*limiter, []charge) {
 	t.Helper()
 	limit := mustLimit(t, "1/s", 1, minKeys)
 	l := &limiter{zones: []zone{{table: newTable(), limit: *limit, item: item(name)}}}
-	l.policy.items = policyItem(name, limit)
+	l.policy = &policyList{items: policyItem(name, limit)}
 	_, c := take(l.zones[0].table, limit, 1, at(0))
 	return l, []charge{c}
 }
@@ -32,7 +32,7 @@ func limiterOf(t *testing.T, name string) (*limiter, []charge) {
 func advertise(t *testing.T, w http.ResponseWriter, next caddyhttp.HandlerFunc) error {
 	t.Helper()
 	l, charges := limiterOf(t, "a")
-	return l.advertise(w, httptest.NewRequest("GET", "/", nil), next, charges)
+	return l.advertise(w, httptest.NewRequest("GET", "/", nil), next, l.policy, charges)
 }
 
 func TestTheFieldsAreTheGatewaysHoweverTheResponseIsSent(t *testing.T) {
@@ -110,7 +110,7 @@ func TestGuardsFindEachOtherThroughOtherWriters(t *testing.T) {
 		return b.advertise(between, r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) error {
 			w.WriteHeader(200)
 			return nil
-		}), charges)
+		}), b.policy, charges)
 	}
 	if err := advertise(t, recorder, next); err != nil {
 		t.Fatal(err)
@@ -127,7 +127,7 @@ func TestARefusalOfTheInnerGuardIsNotOverwritten(t *testing.T) {
 	b, charges := limiterOf(t, "b")
 	next := func(w http.ResponseWriter, _ *http.Request) error {
 		charges[0].refused = true
-		b.advertiseRefusal(w, charges)
+		b.advertiseRefusal(w, b.policy, charges)
 		return refused
 	}
 	if err := advertise(t, recorder, next); !errors.Is(err, refused) {

@@ -121,7 +121,7 @@ func (s *shard) insert(hash uint64, tat, now int64, l *limit, clock func() int64
 	}
 	for !s.place(hash, tat, now) {
 		if len(s.sets) >= l.sets {
-			s.replace(hash, tat, clock()+l.window)
+			s.replace(hash, tat, l.at(clock())+l.longest)
 			return true
 		}
 		s.resize(min(2*len(s.sets), l.sets), now)

@@ -3,6 +3,7 @@ package ratelimiter
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -32,12 +33,21 @@ type Zone struct {
 	Key []string `json:"key,omitempty"`
 
 	// Rate is how fast a bucket fills, and so what a key may do in the long run:
-	// <number>/<s|m|h|d|duration>, at most 1000000 a second. Required.
+	// <number>/<s|m|h|d|duration>, at most 1000000 a second. Required, unless there
+	// is a Limit.
 	Rate string `json:"rate,omitempty"`
+
+	// Limit is how many requests a key may make in a window of the calendar, in
+	// UTC: <number>/<day|week|month>. Weeks begin on Monday. Default: none, there
+	// is a Rate.
+	Limit string `json:"limit,omitempty"`
 
 	// Burst is the size of a bucket: what a key may do at once after it was
 	// idle. Default: the number in Rate.
 	Burst int `json:"burst,omitempty"`
+
+	// Tiers are other limits, for principals of a tier (quota only). Default: none.
+	Tiers map[string]Tier `json:"tiers,omitempty"`
 
 	// MaxKeys bounds the memory of the zone, 17 bytes a key. It is rounded up to
 	// a multiple of 2048. Default: 1000000.
@@ -52,7 +62,23 @@ type Zone struct {
 	IPv6Prefix int `json:"ipv6_prefix,omitempty"`
 }
 
-var errNoZone = errors.New("there is no zone")
+// Tier is the limit of a zone for principals of one tier: a Rate in a zone with a
+// Rate, a Limit in windows of the same kind in a zone with a Limit.
+type Tier struct {
+	// Rate is as in Zone. Default: none.
+	Rate string `json:"rate,omitempty"`
+
+	// Burst is as in Zone. Default: the number in Rate.
+	Burst int `json:"burst,omitempty"`
+
+	// Limit is as in Zone. Default: none.
+	Limit string `json:"limit,omitempty"`
+}
+
+// maxTiers bounds the tiers of a zone.
+const maxTiers = 32
+
+var errNoZone = errors.New("there is no zone and no concurrency")
 
 var zoneName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
 
@@ -63,61 +89,125 @@ func parseName(s string) (string, error) {
 	return s, nil
 }
 
-// compile returns the limit and the key of z, or every reason why it has none.
+// compile returns the limits and the key of z, or every reason why it has none.
 // principals says whether the guard runs after auth.
-func (z *Zone) compile(principals bool) (limit, key, error) {
+func (z *Zone) compile(principals bool) (zone, error) {
 	var errs []error
 	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if _, err := parseName(z.Name); err != nil {
 		fail("name %q: %w", z.Name, err)
 	}
-	k := key{ipv4: orDefault(z.IPv4Prefix, defaultIPv4Prefix), ipv6: orDefault(z.IPv6Prefix, defaultIPv6Prefix)}
-	var err error
-	if k.sources, err = z.sources(principals); err != nil {
+	k, err := compileKey(z.Key, z.IPv4Prefix, z.IPv6Prefix, principals)
+	if err != nil {
 		errs = append(errs, err)
-	}
-	if k.ipv4 < minIPv4Prefix || k.ipv4 > 32 {
-		fail("ipv4_prefix %d is not between %d and 32", k.ipv4, minIPv4Prefix)
-	}
-	if k.ipv6 < minIPv6Prefix || k.ipv6 > 128 {
-		fail("ipv6_prefix %d is not between %d and 128", k.ipv6, minIPv6Prefix)
 	}
 	keys := orDefault(z.MaxKeys, defaultMaxKeys)
 	if keys < minKeys || keys > maxKeys {
 		fail("max_keys %d is not between %d and %d", keys, minKeys, maxKeys)
 	}
-	l, err := z.limit(keys)
-	if err != nil {
+	compiled := zone{key: k}
+	if compiled.limit, err = (&Tier{z.Rate, z.Burst, z.Limit}).limit(keys); err != nil {
 		errs = append(errs, err)
 	}
-	return l, k, errors.Join(errs...)
+	errs = append(errs, z.tiers(&compiled, principals, keys))
+	return compiled, errors.Join(errs...)
 }
 
-func (z *Zone) limit(keys int) (limit, error) {
-	if z.Burst < 0 || z.Burst > maxBurst {
-		return limit{}, fmt.Errorf("burst %d is not between 1 and %d", z.Burst, maxBurst)
+// tiers compiles the limits of the tiers into c.
+func (z *Zone) tiers(c *zone, principals bool, keys int) error {
+	var errs []error
+	if len(z.Tiers) > 0 && !principals {
+		errs = append(errs, errors.New("tier: rate_limiter runs before auth and knows no principal: use quota"))
 	}
-	if z.Rate == "" {
-		return limit{}, errors.New("rate is missing")
+	if len(z.Tiers) > maxTiers {
+		errs = append(errs, fmt.Errorf("more than %d tiers", maxTiers))
 	}
-	r, err := parseRate(z.Rate)
+	for _, name := range slices.Sorted(maps.Keys(z.Tiers)) {
+		tier := z.Tiers[name]
+		l, err := tier.limit(keys)
+		switch {
+		case name == "":
+			err = errors.New("the name is missing")
+		case err == nil && !sameWindows(&c.limit, &l):
+			err = errors.New("a tier counts as its zone does: a rate, or a limit of the same windows")
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("tier %s: %w", name, err))
+			continue
+		}
+		l.calendar = c.limit.calendar
+		if c.tiers == nil {
+			c.tiers = make(map[string]*limit)
+		}
+		c.tiers[name] = &l
+		c.limit.longest = max(c.limit.longest, l.window)
+	}
+	for _, l := range c.tiers {
+		l.longest = c.limit.longest
+	}
+	return errors.Join(errs...)
+}
+
+func sameWindows(a, b *limit) bool {
+	if a.calendar == nil || b.calendar == nil {
+		return a.calendar == b.calendar
+	}
+	return a.calendar.word == b.calendar.word
+}
+
+// limit compiles the limit that t describes.
+func (t *Tier) limit(keys int) (limit, error) {
+	switch {
+	case t.Burst < 0 || t.Burst > maxBurst:
+		return limit{}, fmt.Errorf("burst %d is not between 1 and %d", t.Burst, maxBurst)
+	case t.Rate == "" && t.Limit == "":
+		return limit{}, errors.New("rate is missing, or a limit in calendar windows")
+	case t.Rate != "" && t.Limit != "":
+		return limit{}, errors.New("rate and limit are two zones")
+	case t.Limit != "" && t.Burst != 0:
+		return limit{}, errors.New("burst goes with rate: a limit may be used at once")
+	case t.Limit != "":
+		number, word, err := parseCalendar(t.Limit)
+		if err != nil {
+			return limit{}, fmt.Errorf("limit %q: %w", t.Limit, err)
+		}
+		return newCalendarLimit(number, word, keys), nil
+	}
+	r, err := parseRate(t.Rate)
 	if err != nil {
-		return limit{}, fmt.Errorf("rate %q: %w", z.Rate, err)
+		return limit{}, fmt.Errorf("rate %q: %w", t.Rate, err)
 	}
-	return newLimit(r, z.Burst, keys)
+	return newLimit(r, t.Burst, keys)
 }
 
-func (z *Zone) sources(principals bool) ([]source, error) {
-	if len(z.Key) == 0 {
+// compileKey returns the key of those parts, or every reason why there is none.
+func compileKey(parts []string, ipv4, ipv6 int, principals bool) (key, error) {
+	k := key{ipv4: orDefault(ipv4, defaultIPv4Prefix), ipv6: orDefault(ipv6, defaultIPv6Prefix)}
+	var errs []error
+	var err error
+	if k.sources, err = compileSources(parts, ipv4 != 0 || ipv6 != 0, principals); err != nil {
+		errs = append(errs, err)
+	}
+	if k.ipv4 < minIPv4Prefix || k.ipv4 > 32 {
+		errs = append(errs, fmt.Errorf("ipv4_prefix %d is not between %d and 32", k.ipv4, minIPv4Prefix))
+	}
+	if k.ipv6 < minIPv6Prefix || k.ipv6 > 128 {
+		errs = append(errs, fmt.Errorf("ipv6_prefix %d is not between %d and 128", k.ipv6, minIPv6Prefix))
+	}
+	return k, errors.Join(errs...)
+}
+
+func compileSources(parts []string, prefixed, principals bool) ([]source, error) {
+	if len(parts) == 0 {
 		return nil, errors.New("key is missing")
 	}
-	if len(z.Key) > maxParts {
+	if len(parts) > maxParts {
 		return nil, fmt.Errorf("key has more than %d parts", maxParts)
 	}
 	var sources []source
 	var errs []error
 	hasAddress := false
-	for _, part := range z.Key {
+	for _, part := range parts {
 		s, err := parseSource(part)
 		switch {
 		case err != nil:
@@ -131,25 +221,39 @@ func (z *Zone) sources(principals bool) ([]source, error) {
 		sources = append(sources, s)
 		hasAddress = hasAddress || s.kind == fromClientIP || s.kind == fromPrincipal
 	}
-	if len(errs) == 0 && !hasAddress && (z.IPv4Prefix != 0 || z.IPv6Prefix != 0) {
+	if len(errs) == 0 && !hasAddress && prefixed {
 		errs = append(errs, errors.New("a prefix without client_ip or principal in the key"))
 	}
 	return sources, errors.Join(errs...)
 }
 
 // definition is what a zone of this name has to be everywhere, however it is
-// written: l and the key are compiled from it.
-func (z *Zone) definition(l limit) string {
-	key := make([]string, len(z.Key))
-	for i, part := range z.Key {
+// written: c is compiled from it.
+func (z *Zone) definition(c *zone) string {
+	text := fmt.Sprintf("%s, %s, max_keys %d, ipv4_prefix %d, ipv6_prefix %d", definedKey(z.Key), c.limit.definition(),
+		orDefault(z.MaxKeys, defaultMaxKeys), orDefault(z.IPv4Prefix, defaultIPv4Prefix), orDefault(z.IPv6Prefix, defaultIPv6Prefix))
+	for _, name := range slices.Sorted(maps.Keys(c.tiers)) {
+		text += ", tier " + name + " " + c.tiers[name].definition()
+	}
+	return text
+}
+
+func definedKey(parts []string) string {
+	key := make([]string, len(parts))
+	for i, part := range parts {
 		if name, ok := strings.CutPrefix(part, wordHeader+" "); ok {
 			part = wordHeader + " " + http.CanonicalHeaderKey(name)
 		}
 		key[i] = part
 	}
-	return fmt.Sprintf("key %s, a request every %s, burst %d, max_keys %d, ipv4_prefix %d, ipv6_prefix %d",
-		strings.Join(key, " "), time.Duration(l.interval), l.window/l.interval, orDefault(z.MaxKeys, defaultMaxKeys),
-		orDefault(z.IPv4Prefix, defaultIPv4Prefix), orDefault(z.IPv6Prefix, defaultIPv6Prefix))
+	return "key " + strings.Join(key, " ")
+}
+
+func (l *limit) definition() string {
+	if l.calendar != nil {
+		return fmt.Sprintf("%d requests a %s", l.window, l.calendar.word)
+	}
+	return fmt.Sprintf("a request every %s, burst %d", time.Duration(l.interval), l.window/l.interval)
 }
 
 func orDefault(n, fallback int) int {
@@ -159,25 +263,34 @@ func orDefault(n, fallback int) int {
 	return n
 }
 
-// compileAll compiles the zones of a guard and returns every error of all of
+// compileAll compiles the limits of a guard and returns every error of all of
 // them.
-func compileAll(zones []Zone, principals bool) ([]limit, []key, error) {
-	if len(zones) == 0 {
+func compileAll(zones []Zone, concurrency []Concurrency, principals bool) ([]zone, []crowd, error) {
+	if len(zones)+len(concurrency) == 0 {
 		return nil, nil, errNoZone
 	}
-	if len(zones) > maxZones {
-		return nil, nil, fmt.Errorf("more than %d zones", maxZones)
+	if len(zones) > maxZones || len(concurrency) > maxZones {
+		return nil, nil, fmt.Errorf("more than %d zones, or of concurrency", maxZones)
 	}
-	limits, keys := make([]limit, len(zones)), make([]key, len(zones))
+	compiled, crowds := make([]zone, len(zones)), make([]crowd, len(concurrency))
 	var errs []error
 	for i := range zones {
 		var err error
-		if limits[i], keys[i], err = zones[i].compile(principals); err != nil {
+		if compiled[i], err = zones[i].compile(principals); err != nil {
 			errs = append(errs, fmt.Errorf("zones[%d] %s: %w", i, zones[i].Name, err))
 		}
 		if slices.ContainsFunc(zones[:i], func(z Zone) bool { return z.Name == zones[i].Name }) {
 			errs = append(errs, fmt.Errorf("zones[%d] %s: the name is given twice", i, zones[i].Name))
 		}
 	}
-	return limits, keys, errors.Join(errs...)
+	for i := range concurrency {
+		var err error
+		if crowds[i], err = concurrency[i].compile(principals); err != nil {
+			errs = append(errs, fmt.Errorf("concurrency[%d] %s: %w", i, concurrency[i].Name, err))
+		}
+		if slices.ContainsFunc(concurrency[:i], func(c Concurrency) bool { return c.Name == concurrency[i].Name }) {
+			errs = append(errs, fmt.Errorf("concurrency[%d] %s: the name is given twice", i, concurrency[i].Name))
+		}
+	}
+	return compiled, crowds, errors.Join(errs...)
 }

@@ -44,13 +44,13 @@ func TestZonesThatAreRefusedInJSON(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if _, _, err := compileAll(tt.zones, false); err == nil || !strings.Contains(err.Error(), tt.want) {
+			if _, _, err := compileAll(tt.zones, nil, false); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want an error with %q", err, tt.want)
 			}
 		})
 	}
 	t.Run("all errors at once", func(t *testing.T) {
-		_, _, err := compileAll([]Zone{{Name: "a", MaxKeys: 1}, {Name: "b", Key: []string{"x", "y"}}}, false)
+		_, _, err := compileAll([]Zone{{Name: "a", MaxKeys: 1}, {Name: "b", Key: []string{"x", "y"}}}, nil, false)
 		for _, want := range []string{"zones[0] a: key is missing", "max_keys 1", "rate is missing", "zones[1] b", `key "x"`, `key "y"`} {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%v lacks %q", err, want)
@@ -60,7 +60,8 @@ func TestZonesThatAreRefusedInJSON(t *testing.T) {
 }
 
 func TestDefaults(t *testing.T) {
-	l, k, err := (&Zone{Name: "z", Key: []string{"client_ip"}, Rate: "50/s"}).compile(false)
+	c, err := (&Zone{Name: "z", Key: []string{"client_ip"}, Rate: "50/s"}).compile(false)
+	l, k := c.limit, c.key
 	if err != nil {
 		t.Fatal(err)
 	}
