@@ -12,9 +12,11 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sallyport-gateway/sallyport/caddyfile/order"
+	"github.com/sallyport-gateway/sallyport/modules/auth/jwks"
 	"github.com/sallyport-gateway/sallyport/modules/internal/edge"
 	"github.com/sallyport-gateway/sallyport/modules/internal/exposure"
 	"github.com/sallyport-gateway/sallyport/modules/internal/guard"
+	"github.com/sallyport-gateway/sallyport/modules/internal/metric"
 )
 
 func init() {
@@ -80,6 +82,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if err := metric.Register(ctx, jwks.Collectors...); err != nil {
 		return err
 	}
 	if err := h.open(ctx); err != nil {

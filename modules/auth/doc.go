@@ -95,5 +95,7 @@
 // Decides on the canonical request and the principal; see AccessRules and the
 // package access. It fails closed.
 //
-// Metric of both: sallyport_decisions_total.
+// Metrics: sallyport_decisions_total for both, and for each JWKS URL of auth
+// sallyport_jwks_fetched_timestamp_seconds{source} (0 if never) and
+// sallyport_jwks_failures_total{source}.
 package auth

@@ -65,6 +65,11 @@
 // client.too_many_connections, and counted in sallyport_slow_clients_total. HTTP/3
 // is refused: no balancer passes it on.
 //
+// Metric: sallyport_elb_requests_total{server,origin}, one for each request:
+// established, unknown (the balancer names no client that can be relied on),
+// past_balancer (the peer is not in from), foreign (another customer's Front Door),
+// local (a health check of a TCP balancer in front).
+//
 // It fails closed: where the balancer's header is short, cannot be read or
 // contradicts another, no client is established, and every guard refuses with
 // 400 client.address_unknown, also when the balancer's own address is on an

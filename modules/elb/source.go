@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport-gateway/sallyport/modules/elb/forwarded"
 	"github.com/sallyport-gateway/sallyport/modules/internal/edge"
 	"github.com/sallyport-gateway/sallyport/modules/internal/exposure"
+	"github.com/sallyport-gateway/sallyport/modules/internal/metric"
 	"github.com/sallyport-gateway/sallyport/modules/internal/suite"
 )
 
@@ -69,6 +70,7 @@ type Source struct {
 	profile *profile
 	entry   int
 	from    bart.Lite
+	counts  requestCounts
 }
 
 // CaddyModule returns the Caddy module information.
@@ -103,6 +105,10 @@ func (s *Source) Provision(ctx caddy.Context) error {
 	}
 	server.LimitConnections(connections)
 	precede(server.Caddy())
+	if err := metric.Register(ctx, origins); err != nil {
+		return err
+	}
+	s.counts = newRequestCounts(server.Name())
 	return warnTLS(ctx, server.Caddy())
 }
 
@@ -226,21 +232,25 @@ func (s *Source) checkServer(around *edge.Server) []error {
 func (s *Source) Identify(r *http.Request, req *edge.Request) {
 	// A TCP balancer in front of this one checks our health: on behalf of nobody.
 	if conn := clientOf(r); conn != nil && conn.Local {
+		count(s.counts.local)
 		removeClaims(r.Header)
 		return
 	}
 	peer, ok := forwarded.Peer(r.RemoteAddr)
 	if !ok {
+		count(s.counts.unknown)
 		removeClaims(r.Header)
 		return
 	}
 	if !s.from.Contains(peer) {
+		count(s.counts.pastBalancer)
 		req.Client = peer
 		removeClaims(r.Header)
 		return
 	}
 	if s.FDID != "" && !s.isOurs(r.Header["X-Azure-Fdid"]) {
 		// Front Door, but somebody else's: nothing that it writes is about our clients.
+		count(s.counts.foreign)
 		removeClaims(r.Header)
 		return
 	}
@@ -250,9 +260,11 @@ func (s *Source) Identify(r *http.Request, req *edge.Request) {
 	req.Client = client
 	req.Trace = s.profile.keepClaims(r.Header)
 	if !ok {
+		count(s.counts.unknown)
 		delete(r.Header, "X-Forwarded-For")
 		return
 	}
+	count(s.counts.established)
 	// Most entries are in the one form that addresses are written in already.
 	var buf [48]byte
 	if string(client.AppendTo(buf[:0])) != text {

@@ -79,6 +79,7 @@ func New(url string, observe func(Event)) (*Source, error) {
 func newSource(url string, transport http.RoundTripper, observe func(Event)) *Source {
 	s := &Source{url: url, client: newClient(transport), observe: observe, missed: make(chan struct{}, 1), done: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.count()
 	return s
 }
 
@@ -95,6 +96,7 @@ func (s *Source) Close() error {
 	s.once.Do(func() { close(s.done) }) // never started, and never will be
 	<-s.done
 	s.client.CloseIdleConnections()
+	s.uncount()
 	return nil
 }
 
@@ -150,6 +152,7 @@ func (s *Source) run() {
 		if s.ctx.Err() != nil {
 			return
 		}
+		s.counted(err)
 		if err == nil {
 			retry = minRetry
 		} else {
