@@ -24,10 +24,10 @@ check:
 	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 	go mod tidy -diff
 
-# HAProxy is the balancer, Redis the shared store and Chromium the browser of the tests, ip makes their networks; curl is
-# what README uses.
+# HAProxy is the balancer, Redis the shared store, Chromium the browser and Prometheus the monitoring of the tests, ip makes
+# their networks; curl is what README uses.
 deps:
-	@./integration/deps.sh haproxy:haproxy chromium:chromium ip:iproute2 curl:curl redis-server:redis-server
+	@./integration/deps.sh haproxy:haproxy chromium:chromium ip:iproute2 curl:curl redis-server:redis-server prometheus:prometheus promtool:prometheus
 
 fuzz:
 	@./integration/fuzz.sh $(FUZZTIME)
