@@ -41,6 +41,9 @@
 // connections for example, may pass; so may all errors while connecting but
 // WRONGPASS, NOAUTH and NOPERM.
 //
+// A server whose maxmemory-policy is not noeviction is warned of, once, if the user
+// may send INFO.
+//
 // # Hostile servers
 //
 // valkey-go panics at malformed answers, in goroutines of its own, which nobody can

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/valkey-io/valkey-go"
@@ -55,10 +54,7 @@ func (c *Client) Share() (*Lease, error) {
 }
 
 func newClient(c Config, r *compiled, key string) (*Client, error) {
-	timeout := time.Duration(c.Timeout)
-	if timeout == 0 {
-		timeout = defaultTimeout
-	}
+	timeout := c.CommandTimeout()
 	name := r.endpoints[0].addr
 	client := &Client{
 		name: name, key: key, timeout: timeout, count: outcomesOf(name), gauge: shownGauge(name),
