@@ -75,6 +75,11 @@ var outages = map[string]struct {
 		func(_ *testing.T, r *storetest.Server) { r.Resume() },
 		false,
 	},
+	"restarted with its memory": {
+		func(t *testing.T, r *storetest.Server) { r.Command(t, "SAVE"); r.Kill() },
+		func(t *testing.T, r *storetest.Server) { r.Launch(t) },
+		false,
+	},
 	"killed": {
 		func(_ *testing.T, r *storetest.Server) { r.Kill() },
 		func(t *testing.T, r *storetest.Server) { r.Launch(t) },
@@ -286,11 +291,13 @@ func TestNothingOfLocksStaysForEver(t *testing.T) {
 	}
 }
 
-func TestAWaitBoundsAnOperationWhoseCommandsMayTakeLonger(t *testing.T) {
+// A command may begin late in an operation, and take longer than what is left.
+func TestAWaitBoundsAnOperation(t *testing.T) {
 	r := newServer(t)
-	s := open(t, r.Addr, `"timeout":"50s","wait":"300ms"`)
+	s := open(t, r.Addr, `"timeout":"290ms","wait":"300ms"`)
 	lock(t, s, "l")
 	put(t, s, "k", "v")
+	s.wait = 100 * time.Millisecond
 	r.Pause()
 	defer r.Resume()
 	failing := map[string]error{
@@ -302,6 +309,116 @@ func TestAWaitBoundsAnOperationWhoseCommandsMayTakeLonger(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "gave up after") || reasonOf(err) != store.ReasonTimeout {
 			t.Errorf("%s: %v", operation, err)
 		}
+	}
+}
+
+// Commands that may take as long as operations wait would leave a store that hangs
+// unnoticed, and a lock would run out during one of its renewals.
+func TestATimeoutThatIsTooLong(t *testing.T) {
+	setKeys(t)
+	for options, want := range map[string]string{
+		`"timeout":"1s","wait":"1s"`:                      "timeout 1s is not shorter than wait 1s",
+		`"timeout":null,"wait":"500ms"`:                   "timeout 1s is not shorter than wait 500ms",
+		`"timeout":"10s","wait":null`:                     "timeout 10s is not shorter than wait 10s",
+		`"timeout":"16s","wait":"1m"`:                     "timeout 16s is longer than half of lock_lease 30s",
+		`"timeout":"501ms","lock_lease":"1s"`:             "timeout 501ms is longer than half of lock_lease 1s",
+		`"timeout":"999ms","wait":"1s"`:                   "",
+		`"timeout":null,"wait":null`:                      "",
+		`"timeout":"250ms","lock_lease":"500ms"`:          "lock_lease is not between",
+		`"timeout":"15s","wait":"1m"`:                     "",
+		`"timeout":"500ms","wait":"1s","lock_lease":"1s"`: "",
+	} {
+		_, err := provision(t, "127.0.0.1:1", options)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", options, err, want)
+		}
+	}
+}
+
+func TestAScriptThatTheServerForgetsIsSentAgain(t *testing.T) {
+	r := newServer(t)
+	s := open(t, r.Addr)
+	steps := []func(){
+		func() { lock(t, s, "l") },
+		func() { put(t, s, "d/v", "1") },
+		func() { lists(t, s, "", true, "d", "d/v") },
+		func() { lists(t, s, "", false, "d") },
+		func() { exists(t, s, "d/v") },
+		func() {
+			if err := s.RenewLockLease(t.Context(), "l", 0); err != nil {
+				t.Error(err)
+			}
+		},
+		func() {
+			if err := s.Delete(t.Context(), "d"); err != nil {
+				t.Error(err)
+			}
+		},
+		func() { unlock(t, s, "l") },
+	}
+	for _, step := range steps {
+		r.Command(t, "SCRIPT", "FLUSH")
+		step()
+	}
+	absent(t, s, "d")
+	free(t, r.Addr, "l")
+}
+
+// The address leads to a server that became a replica, and is master again later.
+func TestAServerThatTakesNoWrites(t *testing.T) {
+	r, elsewhere := newServer(t), storetest.Start(t)
+	s := open(t, r.Addr, `"wait":"1s"`)
+	lock(t, s, "l")
+	put(t, s, "a", "1")
+	r.Command(t, "CONFIG", "SET", "replica-serve-stale-data", "yes")
+	elsewhere.Kill()
+	r.Command(t, "REPLICAOF", "127.0.0.1", elsewhere.Port)
+	if err := s.Store(t.Context(), "a", []byte("2")); err == nil || reasonOf(err) != store.ReasonBusy || !strings.Contains(err.Error(), "READONLY") {
+		t.Errorf("got %v", err)
+	}
+	patient := open(t, r.Addr, `"wait":"30s"`)
+	stored := make(chan error)
+	go func() { stored <- patient.Store(t.Context(), "b", []byte("1")) }()
+	r.Command(t, "REPLICAOF", "NO", "ONE")
+	if err := <-stored; err != nil {
+		t.Error(err)
+	}
+	until(t, "it takes writes", func() bool { return s.Reachable() == nil })
+	holds(t, s, "a", "1")
+	put(t, s, "a", "3")
+	unlock(t, s, "l")
+}
+
+// A clock that is set back, or a copy that was restored, leaves a dead owner's lock
+// a lease that no gateway gave it.
+func TestALeaseThatNobodyGaveIsCutToTheLongest(t *testing.T) {
+	for name, spoil := range map[string][]string{
+		"without an end":         {"PERSIST", "{caddy}:lock:l"},
+		"after a clock was set":  {"PEXPIRE", "{caddy}:lock:l", "3600000"},
+		"longer than Go's times": {"PEXPIRE", "{caddy}:lock:l", "9000000000000000"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newServer(t)
+			dead, s := open(t, r.Addr, `"lock_lease":"10m"`), open(t, r.Addr)
+			lock(t, dead, "l")
+			r.Command(t, spoil...)
+			if ok, err := s.TryLock(t.Context(), "l"); ok || err != nil {
+				t.Errorf("a second owner: %v, %v", ok, err)
+			}
+			soon, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			defer cancel()
+			if err := s.Lock(soon, "l"); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %v", err)
+			}
+			if left, err := strconv.ParseInt(r.Command(t, "PTTL", "{caddy}:lock:l"), 10, 64); err != nil || left <= 0 || left > longestLease.Milliseconds() {
+				t.Errorf("the lock stays for %d ms, %v", left, err)
+			}
+			if err := dead.RenewLockLease(t.Context(), "l", 0); err != nil {
+				t.Errorf("an owner that lives: %v", err)
+			}
+			unlock(t, dead, "l")
+			free(t, r.Addr, "l")
+		})
 	}
 }
 

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -118,13 +119,7 @@ func (s *Storage) Provision(ctx caddy.Context) error {
 // begin makes the storage ready for use.
 func (s *Storage) begin(client *store.Client) {
 	s.client = client
-	s.lease, s.wait = time.Duration(s.LockLease), time.Duration(s.Wait)
-	if s.lease == 0 {
-		s.lease = defaultLease
-	}
-	if s.wait == 0 {
-		s.wait = defaultWait
-	}
+	s.lease, s.wait = cmp.Or(time.Duration(s.LockLease), defaultLease), cmp.Or(time.Duration(s.Wait), defaultWait)
 	s.names = namesFor(s.prefix())
 	s.held, s.gates = make(map[string]*heldLock), make(map[string]*gate)
 }
@@ -177,7 +172,21 @@ func (s *Storage) check() error {
 	}
 	errs = append(errs,
 		within("lock_lease", time.Duration(s.LockLease), shortestLease, longestLease),
-		within("wait", time.Duration(s.Wait), shortestWait, longestWait))
+		within("wait", time.Duration(s.Wait), shortestWait, longestWait),
+		s.checkTimeout())
+	return errors.Join(errs...)
+}
+
+// checkTimeout compares how long a command may take with how long others wait.
+func (s *Storage) checkTimeout() error {
+	timeout, wait, lease := s.CommandTimeout(), cmp.Or(time.Duration(s.Wait), defaultWait), cmp.Or(time.Duration(s.LockLease), defaultLease)
+	var errs []error
+	if timeout >= wait {
+		errs = append(errs, fmt.Errorf("timeout %s is not shorter than wait %s: a store that hangs would not be found out", timeout, wait))
+	}
+	if timeout > lease/2 {
+		errs = append(errs, fmt.Errorf("timeout %s is longer than half of lock_lease %s: one lost answer would cost a lock", timeout, lease))
+	}
 	return errors.Join(errs...)
 }
 
