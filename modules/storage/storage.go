@@ -53,12 +53,12 @@ type Storage struct {
 	// store or its backups. Default: false.
 	InsecurePlaintext bool `json:"insecure_plaintext,omitempty"`
 
-	// LockLease is for how long a lock outlives the gateway that held it. Default:
-	// 30s.
+	// LockLease is for how long a lock outlives the gateway that held it, at least
+	// twice Timeout. Default: 30s.
 	LockLease caddy.Duration `json:"lock_lease,omitempty"`
 
-	// Wait is for how long an operation waits for a store that is away. Default:
-	// 10s.
+	// Wait is for how long an operation waits for a store that is away, longer than
+	// Timeout. Default: 10s.
 	Wait caddy.Duration `json:"wait,omitempty"`
 
 	share  *store.Lease
