@@ -135,7 +135,7 @@ func TestSenselessAnswersAreErrors(t *testing.T) {
 	}
 }
 
-// tryBriefly locks. An answer that is a positive number is as good as the fence.
+// tryBriefly locks, and does not wait for another owner.
 func tryBriefly(s *Storage) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()

@@ -2,6 +2,8 @@ package storage
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -82,4 +84,40 @@ func TestWhatCouldNotBeReadAgainIsNotStored(t *testing.T) {
 		t.Errorf("counted %v", got-before)
 	}
 	holds(t, s, "large", largest)
+}
+
+// There is always the last name, or that and the one before.
+func TestAListIsOfOneMoment(t *testing.T) {
+	r := newServer(t)
+	s, reader := open(t, r.Addr), open(t, r.Addr)
+	put(t, s, "m/000/v", "v")
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for i := range 300 {
+			put(t, s, fmt.Sprintf("m/%03d/v", i+1), "v")
+			if err := s.Delete(t.Context(), fmt.Sprintf("m/%03d", i)); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	for i := 0; ; i++ {
+		select {
+		case <-ended:
+			lists(t, reader, "m", true, "m/300", "m/300/v")
+			return
+		default:
+		}
+		recursive := i%2 == 0
+		got, err := reader.List(t.Context(), "m", recursive)
+		if recursive {
+			got = slices.DeleteFunc(got, func(name string) bool { return !strings.HasSuffix(name, "/v") })
+		}
+		if err != nil || len(got) < 1 || len(got) > 2 {
+			t.Fatalf("got %q, %v", got, err)
+		}
+		if !reader.Exists(t.Context(), "m") {
+			t.Fatal("the directory was gone for a moment")
+		}
+	}
 }
