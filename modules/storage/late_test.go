@@ -353,6 +353,20 @@ func TestALateAttemptToLockDoesNotHideThatTheLockWasLost(t *testing.T) {
 	free(t, r.Addr, "l")
 }
 
+// Its renewal is not due for minutes, and what follows the store is under the lock.
+func TestAStoreTakesTheLockAgainThatRanOut(t *testing.T) {
+	r := newServer(t)
+	s, other := open(t, r.Addr, `"lock_lease":"10m"`), open(t, r.Addr)
+	lock(t, s, "l")
+	r.Command(t, "DEL", "{caddy}:lock:l") // its lease ran out
+	put(t, s, "a", "v")
+	if ok, err := other.TryLock(t.Context(), "l"); ok || err != nil {
+		t.Errorf("a second owner: %v, %v", ok, err)
+	}
+	unlock(t, s, "l")
+	free(t, r.Addr, "l")
+}
+
 func TestARepeatedUnlockSaysWhatTheFirstFound(t *testing.T) {
 	for name, lost := range map[string]bool{"it was lost": true, "it was held": false} {
 		t.Run(name, func(t *testing.T) {
