@@ -268,7 +268,7 @@ func (c *Client) settle(err error) {
 	if err == nil {
 		c.gauge.Set(1)
 		c.state, c.err, c.demoted = up, nil, false
-		if inner := c.inner; inner != nil && (inner != c.looked || before == down) {
+		if inner := c.inner; inner != nil && inner != c.looked {
 			c.looked = inner
 			c.running.Go(func() { c.warnOfEviction(inner) })
 		}
