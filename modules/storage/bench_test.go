@@ -8,8 +8,8 @@ import (
 	"github.com/valkey-io/valkey-go"
 )
 
-// pem is about what a private key or a chain of certificates has.
-var pem = bytes.Repeat([]byte("0123456789abcdef"), 4096/16)
+// bundle is about what a private key or a chain of certificates has.
+var bundle = bytes.Repeat([]byte("0123456789abcdef"), 4096/16)
 
 // BenchmarkStorage has raw SET and GET over the same client for a floor.
 func BenchmarkStorage(b *testing.B) {
@@ -26,12 +26,12 @@ func BenchmarkStorage(b *testing.B) {
 			}
 		})
 	}
-	text := string(pem)
+	text := string(bundle)
 	run("raw SET", func() error {
 		_, err := s.client.Do(ctx, func(v valkey.Builder) valkey.Completed { return v.Set().Key("k").Value(text).Build() })
 		return err
 	})
-	run("Store", func() error { return s.Store(ctx, "certificates/ca/site/site.key", pem) })
+	run("Store", func() error { return s.Store(ctx, "certificates/ca/site/site.key", bundle) })
 	run("raw GET", func() error {
 		_, err := s.client.Do(ctx, func(v valkey.Builder) valkey.Completed { return v.Get().Key("k").Build() })
 		return err
@@ -53,11 +53,11 @@ func BenchmarkEnvelope(b *testing.B) {
 	}
 	s := &sealer{keys: []sealKey{k}}
 	now := time.Now()
-	sealed := s.seal("name", pem, now)
+	sealed := s.seal("name", bundle, now)
 	b.Run("seal", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			s.seal("name", pem, now)
+			s.seal("name", bundle, now)
 		}
 	})
 	b.Run("open", func(b *testing.B) {

@@ -32,7 +32,7 @@ func storages(t *testing.T) map[string]func(t *testing.T) certmagic.Storage {
 		},
 		"redis with TLS": func(t *testing.T) certmagic.Storage {
 			return open(t, "rediss://:{env.SALLYPORT_TEST_PASSWORD}@"+secure.Addr, fresh(), fmt.Sprintf(
-				`"ca":%q,"client_certificate":%q,"client_key":%q,"timeout":"5s"`,
+				`"ca":%q,"client_certificate":%q,"client_key":%q,"timeout":"5s","wait":"10s"`,
 				secure.Dir+"/ca.pem", secure.Dir+"/client.pem", secure.Dir+"/client.key"))
 		},
 	}

@@ -22,13 +22,17 @@
 //		}
 //	}
 //
+// timeout has to be shorter than wait, so that a store that hangs is found out
+// before an operation ends, and at most half of lock_lease, so that one lost answer
+// does not cost a lock.
+//
 // What an address may be, and when files and variables are read, stands in the
 // comment of modules/internal/store. {file.NAME} needs a slash.
 //
 // It fails closed. A value that cannot be read, or is not what was stored under
 // its name, is an error that names it, and never an absent value, which Caddy
-// would replace. A store that is away is waited for, for `wait` in each operation,
-// whatever `timeout` is; then the operation fails. Certificates that a gateway has in memory go on being
+// would replace. A store that is away is waited for, for `wait` in each operation;
+// then the operation fails. Certificates that a gateway has in memory go on being
 // served. Nothing is connected while provisioning, except that Caddy itself loads
 // the authority of `tls internal` from storage then. A site that has no
 // certificate in memory and whose first load fails is not tried again by Caddy
@@ -55,11 +59,12 @@
 // storage, except that a directory ends with the last value in it, and that the
 // root cannot be deleted. All keys have one hash tag, and so are on one node of a
 // cluster: {prefix}:values and :names, and :writer:*, :lock:*, :fence:* and
-// :ended:*, which expire within an hour, or twenty minutes after `wait`, when
-// nothing is written or locked. A value and its name in the index change in one
-// script. The store must not evict (maxmemory-policy noeviction), and should write
-// to disk (appendonly yes). While it is out of memory nothing is stored or locked
-// anew; locks are renewed and released.
+// :ended:*, which expire within eighty minutes when nothing is written or locked. A
+// value and its name in the index change in one script. The store must not evict
+// (maxmemory-policy noeviction; another policy is warned of on connecting), and
+// should write to disk (appendonly yes). While it is out of memory nothing is
+// stored or locked anew; locks are renewed and released. A name may have 4096
+// bytes, a value 32 MiB.
 //
 // # Late attempts
 //
@@ -67,15 +72,17 @@
 // attempt may arrive after the second, and after what was done since. Calls of
 // Store and Delete have the number in which they began in their process, over
 // reloads, the same for all attempts, and the store remembers the last for each
-// name, for twenty minutes longer than `wait`: what is not newer does nothing. The
-// store remembers for twenty minutes who has released a lock or given up waiting
-// for it: whoever has does not get it, and is told again what Unlock found.
+// name, for eighty minutes, twenty more than the longest `wait`: what is not newer
+// does nothing. The store remembers for twenty minutes who has released a lock or
+// given up waiting for it: whoever has does not get it, and is told again what
+// Unlock found.
 //
 // # Locks and fencing
 //
 // A lock is a random token of its owner in the store that runs out after
 // lock_lease; the owner renews it at a third of that, and releases and renews only
-// its own token. A gateway that dies leaves its locks for at most lock_lease.
+// its own token. A gateway that dies leaves its locks for at most lock_lease, or,
+// if the store's clock is set back, ten minutes from when the next one asks.
 // While the store is away locks are kept: if nobody took one in the meantime, its
 // owner has it again, else it is lost. Waiters ask again at random intervals of at
 // most half a second. RenewLockLease, by which certmagic asks for leases of hours,
@@ -104,6 +111,6 @@
 // load, delete, exists, list, stat, lock, unlock or renew. Of the reasons, away,
 // timeout, busy, refused and closed are about the store; key_unknown, key_wrong,
 // encrypted, plaintext, tampered, truncated, foreign and version about a value;
-// lock_lost and lock_not_held about a lock; further not_a_file, cancelled and
-// other. The store's own metrics are sallyport_store_*.
+// lock_lost and lock_not_held about a lock; further answer, not_a_file,
+// too_large, cancelled and other. The store's own metrics are sallyport_store_*.
 package storage

@@ -248,7 +248,6 @@ func TestWhatAWriterChangedIsForgotten(t *testing.T) {
 	s := open(t, r.Addr)
 	put(t, s, "a", "v")
 	put(t, s, "b", "v")
-	remembered := s.wait + lateness
 	if left, err := strconv.ParseInt(r.Command(t, "PTTL", s.names.writer), 10, 64); err != nil || left <= 0 || left > remembered.Milliseconds() {
 		t.Errorf("all is forgotten in %d ms, %v", left, err)
 	}
@@ -259,6 +258,22 @@ func TestWhatAWriterChangedIsForgotten(t *testing.T) {
 	if got := r.Command(t, "ZRANGE", s.names.writer, "0", "-1"); got != "c" {
 		t.Errorf("it remembers %q", got)
 	}
+}
+
+// The wait was an hour before a reload: a call of then may still be tried.
+func TestAShorterWaitForgetsNothingOfALongerOne(t *testing.T) {
+	r := newServer(t)
+	long, short := open(t, r.Addr, `"wait":"1h"`), open(t, r.Addr)
+	older := nextCall()
+	put(t, short, "key", "new")
+	meanwhile := older + (lateness + time.Minute).Microseconds()
+	if err := short.change(t.Context(), storeScript, meanwhile, "another", "v"); err != nil {
+		t.Fatal(err)
+	}
+	if err := long.change(t.Context(), storeScript, older, "key", "old"); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, short, "key", "new")
 }
 
 func TestALateAttemptToLockLeavesALockThatWasReleased(t *testing.T) {
@@ -335,6 +350,20 @@ func TestALateAttemptToLockDoesNotHideThatTheLockWasLost(t *testing.T) {
 	if err := s.Unlock(t.Context(), "l"); !errors.Is(err, errLockLost) {
 		t.Errorf("unlocking: %v", err)
 	}
+	free(t, r.Addr, "l")
+}
+
+// Its renewal is not due for minutes, and what follows the store is under the lock.
+func TestAStoreTakesTheLockAgainThatRanOut(t *testing.T) {
+	r := newServer(t)
+	s, other := open(t, r.Addr, `"lock_lease":"10m"`), open(t, r.Addr)
+	lock(t, s, "l")
+	r.Command(t, "DEL", "{caddy}:lock:l") // its lease ran out
+	put(t, s, "a", "v")
+	if ok, err := other.TryLock(t.Context(), "l"); ok || err != nil {
+		t.Errorf("a second owner: %v, %v", ok, err)
+	}
+	unlock(t, s, "l")
 	free(t, r.Addr, "l")
 }
 

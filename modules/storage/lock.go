@@ -164,7 +164,9 @@ func (s *Storage) acquire(ctx context.Context, name string, wait bool) (*heldLoc
 // attempt asks for the lock once. left is what the lease of another owner has
 // left.
 func (s *Storage) attempt(ctx context.Context, h *heldLock) (left time.Duration, err error) {
-	m, err := h.client.Run(ctx, lockScript, s.lockKeys(h), []string{h.token, milliseconds(s.lease), milliseconds(fenceKept)})
+	m, err := h.client.Run(ctx, lockScript, s.lockKeys(h), []string{
+		h.token, milliseconds(s.lease), milliseconds(fenceKept), milliseconds(longestLease),
+	})
 	if err != nil {
 		return 0, err
 	}
@@ -173,11 +175,11 @@ func (s *Storage) attempt(ctx context.Context, h *heldLock) (left time.Duration,
 		return 0, err
 	}
 	n, err := strconv.ParseInt(answer, 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("%w: %w", errAnswer, err)
+	if err != nil || n < -longestLease.Milliseconds() {
+		return 0, errAnswer
 	}
 	if n == 0 {
-		return 0, fmt.Errorf("%w: %s", errLockLost, h.name)
+		return 0, fmt.Errorf("%w: %q", errLockLost, h.name)
 	}
 	if n < 0 {
 		return time.Duration(-n) * time.Millisecond, nil
@@ -235,7 +237,7 @@ func (s *Storage) keepRenewing(ctx context.Context, h *heldLock) {
 // renew extends the lease once.
 func (s *Storage) renew(ctx context.Context, h *heldLock) error {
 	if h.lost.Load() {
-		return fmt.Errorf("%w: %s", errLockLost, h.name)
+		return fmt.Errorf("%w: %q", errLockLost, h.name)
 	}
 	m, err := h.client.Run(ctx, renewScript, s.lockKeys(h), []string{h.token, milliseconds(s.lease), milliseconds(fenceKept), h.fence})
 	if err != nil {
@@ -245,7 +247,7 @@ func (s *Storage) renew(ctx context.Context, h *heldLock) error {
 		return err
 	}
 	s.lose(h)
-	return fmt.Errorf("%w: %s", errLockLost, h.name)
+	return fmt.Errorf("%w: %q", errLockLost, h.name)
 }
 
 // release gives the lock back, or says that it was lost.

@@ -28,7 +28,8 @@ func reasonOf(err error) string {
 		err    error
 		reason string
 	}{
-		{errLockLost, "lock_lost"}, {errNotHeld, "lock_not_held"}, {errNotAFile, "not_a_file"},
+		{errLockLost, "lock_lost"}, {errNotHeld, "lock_not_held"}, {errNotAFile, "not_a_file"}, {errTooLarge, "too_large"},
+		{errAnswer, "answer"},
 		{errForeign, "foreign"}, {errVersion, "version"}, {errTruncated, "truncated"}, {errPlain, "plaintext"},
 		{errEncrypted, "encrypted"}, {errKeyUnknown, "key_unknown"}, {errKeyWrong, "key_wrong"}, {errTampered, "tampered"},
 		{context.Canceled, "cancelled"}, {context.DeadlineExceeded, "cancelled"},

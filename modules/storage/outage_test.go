@@ -75,6 +75,11 @@ var outages = map[string]struct {
 		func(_ *testing.T, r *storetest.Server) { r.Resume() },
 		false,
 	},
+	"restarted with its memory": {
+		func(t *testing.T, r *storetest.Server) { r.Command(t, "SAVE"); r.Kill() },
+		func(t *testing.T, r *storetest.Server) { r.Launch(t) },
+		false,
+	},
 	"killed": {
 		func(_ *testing.T, r *storetest.Server) { r.Kill() },
 		func(t *testing.T, r *storetest.Server) { r.Launch(t) },
@@ -286,11 +291,13 @@ func TestNothingOfLocksStaysForEver(t *testing.T) {
 	}
 }
 
-func TestAWaitBoundsAnOperationWhoseCommandsMayTakeLonger(t *testing.T) {
+// A command may begin late in an operation, and take longer than what is left.
+func TestAWaitBoundsAnOperation(t *testing.T) {
 	r := newServer(t)
-	s := open(t, r.Addr, `"timeout":"50s","wait":"300ms"`)
+	s := open(t, r.Addr, `"timeout":"290ms","wait":"300ms"`)
 	lock(t, s, "l")
 	put(t, s, "k", "v")
+	s.wait = 100 * time.Millisecond
 	r.Pause()
 	defer r.Resume()
 	failing := map[string]error{
@@ -303,6 +310,60 @@ func TestAWaitBoundsAnOperationWhoseCommandsMayTakeLonger(t *testing.T) {
 			t.Errorf("%s: %v", operation, err)
 		}
 	}
+}
+
+func TestAScriptThatTheServerForgetsIsSentAgain(t *testing.T) {
+	r := newServer(t)
+	s := open(t, r.Addr)
+	steps := []func(){
+		func() { lock(t, s, "l") },
+		func() { put(t, s, "d/v", "1") },
+		func() { lists(t, s, "", true, "d", "d/v") },
+		func() { lists(t, s, "", false, "d") },
+		func() { exists(t, s, "d/v") },
+		func() {
+			if err := s.RenewLockLease(t.Context(), "l", 0); err != nil {
+				t.Error(err)
+			}
+		},
+		func() {
+			if err := s.Delete(t.Context(), "d"); err != nil {
+				t.Error(err)
+			}
+		},
+		func() { unlock(t, s, "l") },
+	}
+	for _, step := range steps {
+		r.Command(t, "SCRIPT", "FLUSH")
+		step()
+	}
+	absent(t, s, "d")
+	free(t, r.Addr, "l")
+}
+
+// The address leads to a server that became a replica, and is master again later.
+func TestAServerThatTakesNoWrites(t *testing.T) {
+	r, elsewhere := newServer(t), storetest.Start(t)
+	s := open(t, r.Addr, `"wait":"1s"`)
+	lock(t, s, "l")
+	put(t, s, "a", "1")
+	r.Command(t, "CONFIG", "SET", "replica-serve-stale-data", "yes")
+	elsewhere.Kill()
+	r.Command(t, "REPLICAOF", "127.0.0.1", elsewhere.Port)
+	if err := s.Store(t.Context(), "a", []byte("2")); err == nil || reasonOf(err) != store.ReasonBusy || !strings.Contains(err.Error(), "READONLY") {
+		t.Errorf("got %v", err)
+	}
+	patient := open(t, r.Addr, `"wait":"30s"`)
+	stored := make(chan error)
+	go func() { stored <- patient.Store(t.Context(), "b", []byte("1")) }()
+	r.Command(t, "REPLICAOF", "NO", "ONE")
+	if err := <-stored; err != nil {
+		t.Error(err)
+	}
+	until(t, "it takes writes", func() bool { return s.Reachable() == nil })
+	holds(t, s, "a", "1")
+	put(t, s, "a", "3")
+	unlock(t, s, "l")
 }
 
 func TestLocksAreReleasedAndRenewedWhileTheServerIsOutOfMemory(t *testing.T) {

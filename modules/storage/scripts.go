@@ -151,11 +151,14 @@ while true do
   end
 end`)
 
-	// lockScript: lock, fence, ended; token, lease, milliseconds to keep the fence.
+	// lockScript: lock, fence, ended; token, lease, milliseconds to keep the fence,
+	// longest lease.
 	// Fencing tokens are at least the time, so that they grow also when the last one
 	// expired or the store has lost its memory. Another attempt of the same owner
 	// succeeds again. The answer is the fence, or the lease that the other owner has
-	// left, negative, or 0 if this owner has ended.
+	// left, negative, or 0 if this owner has ended. A lease that is longer than any,
+	// or has no end, is of a server whose clock was set back or of a restored copy:
+	// it gets the longest, in which an owner that lives renews it.
 	lockScript = valkey.NewLuaScript(`
 if redis.call('EXISTS', KEYS[3]) == 1 then return '0' end
 local owner = redis.call('GET', KEYS[1])
@@ -163,7 +166,14 @@ if owner == ARGV[1] then
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
   return redis.call('GET', KEYS[2]) or '0'
 end
-if owner then return tostring(-math.max(redis.call('PTTL', KEYS[1]), 1)) end
+if owner then
+  local left, longest = redis.call('PTTL', KEYS[1]), tonumber(ARGV[4])
+  if left < 0 or left > longest then
+    left = longest
+    redis.call('PEXPIRE', KEYS[1], left)
+  end
+  return tostring(-math.max(left, 1))
+end
 local now = redis.call('TIME')
 local fence = math.max(tonumber(redis.call('GET', KEYS[2]) or 0) + 1, now[1] * 1000 + math.floor(now[2] / 1000))
 fence = string.format('%.0f', fence)

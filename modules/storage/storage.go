@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -52,12 +53,12 @@ type Storage struct {
 	// store or its backups. Default: false.
 	InsecurePlaintext bool `json:"insecure_plaintext,omitempty"`
 
-	// LockLease is for how long a lock outlives the gateway that held it. Default:
-	// 30s.
+	// LockLease is for how long a lock outlives the gateway that held it, at least
+	// twice Timeout. Default: 30s.
 	LockLease caddy.Duration `json:"lock_lease,omitempty"`
 
-	// Wait is for how long an operation waits for a store that is away. Default:
-	// 10s.
+	// Wait is for how long an operation waits for a store that is away, longer than
+	// Timeout. Default: 10s.
 	Wait caddy.Duration `json:"wait,omitempty"`
 
 	share  *store.Lease
@@ -118,13 +119,7 @@ func (s *Storage) Provision(ctx caddy.Context) error {
 // begin makes the storage ready for use.
 func (s *Storage) begin(client *store.Client) {
 	s.client = client
-	s.lease, s.wait = time.Duration(s.LockLease), time.Duration(s.Wait)
-	if s.lease == 0 {
-		s.lease = defaultLease
-	}
-	if s.wait == 0 {
-		s.wait = defaultWait
-	}
+	s.lease, s.wait = cmp.Or(time.Duration(s.LockLease), defaultLease), cmp.Or(time.Duration(s.Wait), defaultWait)
 	s.names = namesFor(s.prefix())
 	s.held, s.gates = make(map[string]*heldLock), make(map[string]*gate)
 }
@@ -177,7 +172,21 @@ func (s *Storage) check() error {
 	}
 	errs = append(errs,
 		within("lock_lease", time.Duration(s.LockLease), shortestLease, longestLease),
-		within("wait", time.Duration(s.Wait), shortestWait, longestWait))
+		within("wait", time.Duration(s.Wait), shortestWait, longestWait),
+		s.checkTimeout())
+	return errors.Join(errs...)
+}
+
+// checkTimeout compares how long a command may take with how long others wait.
+func (s *Storage) checkTimeout() error {
+	timeout, wait, lease := s.CommandTimeout(), cmp.Or(time.Duration(s.Wait), defaultWait), cmp.Or(time.Duration(s.LockLease), defaultLease)
+	var errs []error
+	if timeout >= wait {
+		errs = append(errs, fmt.Errorf("timeout %s is not shorter than wait %s: a store that hangs would not be found out", timeout, wait))
+	}
+	if timeout > lease/2 {
+		errs = append(errs, fmt.Errorf("timeout %s is longer than half of lock_lease %s: one lost answer would cost a lock", timeout, lease))
+	}
 	return errors.Join(errs...)
 }
 

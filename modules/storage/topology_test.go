@@ -64,6 +64,11 @@ func TestACluster(t *testing.T) {
 	}
 	used := 0
 	for _, n := range nodes {
+		n.Command(t, "ACL", "SETUSER", "default", "-info")
+	}
+	everything(t, open(t, "", all, `"prefix":"seven","timeout":"2s"`))
+	for _, n := range nodes {
+		until(t, "every node is asked whether it evicts", func() bool { return strings.Contains(n.Command(t, "ACL", "LOG"), "info") })
 		if n.Command(t, "DBSIZE") != "0" {
 			used++
 		}

@@ -28,6 +28,14 @@ const (
 var (
 	errNotAFile = errors.New("a name is either a value's or the beginning of others")
 	errAnswer   = errors.New("the store gave an answer that is none")
+	errTooLarge = fmt.Errorf("a name has at most %d bytes, and a value %d", longestName, largestValue)
+)
+
+// What is stored can be read again: the client cuts its connection, which others
+// use, at replies above 64 MiB.
+const (
+	longestName  = 4096
+	largestValue = 32 << 20
 )
 
 // Store implements certmagic.Storage. While a lock that was taken through s and
@@ -36,6 +44,9 @@ func (s *Storage) Store(ctx context.Context, key string, value []byte) error {
 	name := clean(key)
 	if name == "" {
 		return counted("store", fmt.Errorf("storing %q: %w", key, errNotAFile))
+	}
+	if len(name) > longestName || len(value) > largestValue {
+		return counted("store", fmt.Errorf("storing %.200q: %w", key, errTooLarge))
 	}
 	call := nextCall()
 	envelope := s.sealer.seal(s.bound(name), value, time.Now())
@@ -65,9 +76,14 @@ var (
 	lastCall     atomic.Int64
 )
 
-// lateness is how late an attempt may arrive and be recognised. TCP gives up after
-// about a quarter of an hour.
-const lateness = 20 * time.Minute
+const (
+	// lateness is how late an attempt may arrive and be recognised. TCP gives up
+	// after about a quarter of an hour.
+	lateness = 20 * time.Minute
+	// remembered is for how long calls are: attempts are made for as long as the
+	// longest wait of any configuration that this process has had, and arrive later.
+	remembered = longestWait + lateness
+)
 
 // nextCall numbers a call, for all its attempts: microseconds of a clock that is
 // never set, unless two begin at once.
@@ -84,18 +100,16 @@ func nextCall() int64 {
 // change makes one attempt of a call to change something. It does nothing if a
 // lock was lost.
 func (s *Storage) change(ctx context.Context, script *valkey.Lua, call int64, name, envelope string) error {
-	// Attempts are made for s.wait, and arrive later.
-	remember := s.wait + lateness
 	args := []string{
 		name, milliseconds(s.lease), strconv.FormatInt(call, 10),
-		strconv.FormatInt(call-remember.Microseconds(), 10), milliseconds(remember), envelope,
+		strconv.FormatInt(call-remembered.Microseconds(), 10), milliseconds(remembered), envelope,
 	}
 	for {
 		held := s.locks()
 		keys, fenced := []string{s.names.values, s.names.names, s.names.writer}, slices.Clone(args)
 		for _, h := range held {
 			if h.lost.Load() {
-				return fmt.Errorf("%w: %s", errLockLost, h.name)
+				return fmt.Errorf("%w: %q", errLockLost, h.name)
 			}
 			keys = append(keys, s.names.lock+h.name, s.names.fence+h.name)
 			fenced = append(fenced, h.token, h.name, h.fence)
@@ -106,19 +120,24 @@ func (s *Storage) change(ctx context.Context, script *valkey.Lua, call int64, na
 		}
 		answer, err := m.AsStrSlice()
 		if err != nil || len(answer) != 2 {
-			return fmt.Errorf("%w: %v", errAnswer, err)
+			return errAnswer
 		}
 		switch answer[0] {
 		case "done":
 			return nil
 		case "lost":
 			i := slices.IndexFunc(held, func(h *heldLock) bool { return h.name == answer[1] })
-			if i < 0 || s.lose(held[i]) {
-				return fmt.Errorf("%w: %s", errLockLost, answer[1])
+			if i < 0 {
+				return errAnswer
+			}
+			if s.lose(held[i]) {
+				return fmt.Errorf("%w: %q", errLockLost, held[i].name)
 			}
 			// It was released in the meantime, by who took it.
+		case kindFile, kindDirectory:
+			return fmt.Errorf("%w: %.200q is a %s", errNotAFile, answer[1], answer[0])
 		default:
-			return fmt.Errorf("%w: %q is a %s", errNotAFile, answer[1], answer[0])
+			return errAnswer
 		}
 	}
 }
@@ -169,7 +188,14 @@ func (s *Storage) kind(ctx context.Context, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return m.ToString()
+	switch kind, err := m.ToString(); {
+	case err != nil:
+		return "", err
+	case kind != kindNone && kind != kindFile && kind != kindDirectory:
+		return "", errAnswer
+	default:
+		return kind, nil
+	}
 }
 
 // Exists implements certmagic.Storage. It is false also if the store cannot be
@@ -197,12 +223,15 @@ func (s *Storage) List(ctx context.Context, dir string, recursive bool) ([]strin
 			return err
 		}
 		if answer, err = m.AsStrSlice(); err != nil || len(answer) == 0 {
-			return fmt.Errorf("%w: %v", errAnswer, err)
+			return errAnswer
 		}
-		if answer[0] == kindNone {
+		switch answer[0] {
+		case kindNone:
 			return fs.ErrNotExist
+		case kindFile, kindDirectory:
+			return nil
 		}
-		return nil
+		return errAnswer
 	})
 	if err != nil {
 		return nil, counted("list", err)

@@ -37,6 +37,8 @@ type Client struct {
 	err     error         // why it is down
 	attempt chan struct{} // closed when the attempt to connect that is under way ended; nil if none is
 	known   bool          // whether up or down was logged
+	looked  *connection   // whose server was last asked whether it evicts
+	evicts  string        // the policy that was warned of
 }
 
 type state int
@@ -266,6 +268,10 @@ func (c *Client) settle(err error) {
 	if err == nil {
 		c.gauge.Set(1)
 		c.state, c.err, c.demoted = up, nil, false
+		if inner := c.inner; inner != nil && inner != c.looked {
+			c.looked = inner
+			c.running.Go(func() { c.warnOfEviction(inner) })
+		}
 		if known && before == down {
 			c.logger().Info("the store is back", zap.String("store", c.name))
 		}

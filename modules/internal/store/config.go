@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -71,6 +72,11 @@ type Sentinel struct {
 func (c *Config) Check() error {
 	_, err := c.compile()
 	return err
+}
+
+// CommandTimeout returns how long one command may take.
+func (c *Config) CommandTimeout() time.Duration {
+	return cmp.Or(time.Duration(c.Timeout), defaultTimeout)
 }
 
 // compiled is what a Config means.

@@ -43,6 +43,9 @@
 // connections for example, may pass; so may all errors while connecting but
 // WRONGPASS, NOAUTH and NOPERM.
 //
+// A server whose maxmemory-policy is not noeviction is warned of, once, if the user
+// may send INFO.
+//
 // # Claims
 //
 // Store.Claim is SET NX PX, one name for each claim, on whichever node of a cluster

@@ -51,6 +51,9 @@ var passing = []string{
 // final are the replies to a login that will not change by themselves.
 var final = []string{"WRONGPASS", "NOAUTH", "NOPERM"}
 
+// longestError is what of a reply gets into errors and logs.
+const longestError = 256
+
 const tooManyClients = "max number of clients reached"
 
 // code returns the first word of a reply, from which valkey-go took ERR. Until
@@ -91,6 +94,9 @@ func (c *Client) classify(asked context.Context, err error) error {
 		// Servers repeat the arguments of a command that they do not know, of
 		// HELLO with the password, for one.
 		text, _, _ := strings.Cut(reply.Error(), ", with args")
+		if len(text) > longestError {
+			text = strings.ToValidUTF8(text[:longestError], "") + "…"
+		}
 		if slices.Contains(passing, code(text)) || strings.HasPrefix(text, tooManyClients) {
 			e.Reason = ReasonBusy
 		}

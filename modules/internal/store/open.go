@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/valkey-io/valkey-go"
@@ -40,9 +39,7 @@ func Open(ctx caddy.Context, c Config) (*Lease, error) {
 	if compiled.exposed() {
 		ctx.Logger().Warn("the password goes to the store unencrypted: use rediss://", zap.String("store", compiled.endpoints[0].addr))
 	}
-	if c.Timeout == 0 {
-		c.Timeout = caddy.Duration(defaultTimeout)
-	}
+	c.Timeout = caddy.Duration(c.CommandTimeout()) // written or not, it is the same client
 	key, err := json.Marshal(c)
 	if err != nil {
 		return nil, err
@@ -58,7 +55,7 @@ func (c *Client) Share() (*Lease, error) {
 }
 
 func newClient(c Config, r *compiled, key string) (*Client, error) {
-	timeout := time.Duration(c.Timeout)
+	timeout := c.CommandTimeout()
 	name := r.endpoints[0].addr
 	client := &Client{
 		name: name, key: key, timeout: timeout, count: outcomesOf(name), gauge: shownGauge(name),
