@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sallyport-gateway/sallyport/modules/internal/canonical"
+	"github.com/sallyport-gateway/sallyport/modules/internal/event"
 )
 
 // AppName is the ID of the app that owns a Config.
@@ -64,6 +65,8 @@ type Config struct {
 	Canonical canonical.Options
 	// CanonicalDryRun counts what the canonical check would refuse, and lets it pass.
 	CanonicalDryRun bool
+	// Events takes the security events; nil where they are off.
+	Events *event.Sink
 
 	draining    atomic.Bool
 	connections connections
