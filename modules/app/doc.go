@@ -12,6 +12,7 @@
 //				allow path_parameters | encoded_slash | empty_segments | query_semicolon | method_override …
 //			}
 //			session_tickets shared
+//			events stdout | file <path> | off
 //		}
 //	}
 //
@@ -24,6 +25,10 @@
 // session_tickets lets any gateway with the same storage resume the TLS sessions
 // of another; package tlspolicy says how, and what it costs. Without it each
 // gateway has keys of its own.
+//
+// events is where security events go, one JSON line for each refusal; off is the
+// default. Package telemetry has their fields, and says what is lost when the
+// output is slow (counted, and no request waits) or rotated (nothing).
 //
 // # Logs
 //
@@ -79,6 +84,7 @@
 // # Metrics
 //
 // sallyport_drain_phase, sallyport_requests_in_flight (upgraded connections
-// included), sallyport_slow_clients_total{server,what}, and of all guards
+// included), sallyport_slow_clients_total{server,what}, sallyport_events_total{verdict},
+// sallyport_events_dropped_total, and of all guards
 // sallyport_decisions_total{site,guard,verdict,reason}.
 package app
