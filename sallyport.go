@@ -18,5 +18,6 @@ import (
 	_ "github.com/sallyport-gateway/sallyport/modules/ratelimiter"
 	_ "github.com/sallyport-gateway/sallyport/modules/redact"
 	_ "github.com/sallyport-gateway/sallyport/modules/storage"
+	_ "github.com/sallyport-gateway/sallyport/modules/telemetry"
 	_ "github.com/sallyport-gateway/sallyport/modules/tlspolicy"
 )
