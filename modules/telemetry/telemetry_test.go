@@ -147,11 +147,15 @@ func TestASiteWithoutAGuardIsMeasured(t *testing.T) {
 	own(1)
 }
 
-func TestTwoInstancesCountOnce(t *testing.T) {
-	g := gatetest.Run(t, "{$ADDR} {\n\ttelemetry\n\thandle {\n\t\ttelemetry\n\t\trespond ok\n\t}\n}\n")
+func TestTwoInstancesCountAndLogOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "access.log")
+	g := gatetest.Run(t, "{$ADDR} {\n\tlog {\n\t\toutput file "+path+"\n\t}\n\ttelemetry\n\thandle {\n\t\ttelemetry\n\t\trespond ok\n\t}\n}\n")
 	counted := grows(t, requests)
 	g.Do(t, "GET", "/")
 	counted(1)
+	if content, err := os.ReadFile(path); err != nil || strings.Count(string(content), `"timing"`) != 1 {
+		t.Errorf("%v: %s", err, content)
+	}
 }
 
 func TestTheGatewaysShareIsObservedWhereItIsKnown(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -187,10 +188,25 @@ func TestConfigurationsWithOneOutputShareItsSink(t *testing.T) {
 	}
 }
 
+func TestALineDoesNotGrowWithWhatACallerSends(t *testing.T) {
+	out := new(output)
+	s := newSink(out)
+	s.Emit(Event{Trace: strings.Repeat("t", 60000)})
+	_ = s.Close()
+	if got := out.text.Len(); got > 1000 {
+		t.Errorf("%d bytes", got)
+	}
+}
+
 func TestAnOutputThatCannotBeOpenedIsAnError(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []Config{
 		{Output: "syslog"}, {Output: File}, {Output: Stdout, Path: "x"}, {Path: "x"},
 		{Output: File, Path: filepath.Join(t.TempDir(), "none", "events.json")}, {Output: File, Path: t.TempDir()},
+		{Output: File, Path: pipe}, // nobody reads it
 	} {
 		if _, err := c.Open(); err == nil {
 			t.Errorf("%+v is taken", c)

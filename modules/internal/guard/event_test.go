@@ -14,6 +14,7 @@ import (
 	_ "github.com/sallyport-gateway/sallyport/modules/auth"
 	"github.com/sallyport-gateway/sallyport/modules/auth/apikey"
 	_ "github.com/sallyport-gateway/sallyport/modules/cors"
+	"github.com/sallyport-gateway/sallyport/modules/internal/event"
 	"github.com/sallyport-gateway/sallyport/modules/internal/gatetest"
 	_ "github.com/sallyport-gateway/sallyport/modules/ratelimiter"
 	_ "github.com/sallyport-gateway/sallyport/modules/redact"
@@ -212,6 +213,15 @@ func TestAnEventHasNoSecretAndIsOneLine(t *testing.T) {
 	}
 }
 
+func TestAnEventSaysWhatTheClientSentBehindARewrite(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "events.json")
+	g := gatetest.Run(t, eventsTo("file "+path)+"{$ADDR} {\n\troute {\n\t\tmethod DELETE\n\t\trewrite * /plain\n\t\t"+deny+"\t}\n}\n")
+	g.Do(t, "GET", "/sent", "X-Forwarded-For", "198.51.100.1")
+	if e := readEvents(t, path, 1)[0]; e["path"] != "/sent" || e["method"] != "GET" {
+		t.Errorf("got %v", e)
+	}
+}
+
 func TestEventsAreOffUnlessAskedFor(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "events.json")
 	site := "{$ADDR} {\n\t" + deny + "\n\trespond ok\n}\n"
@@ -232,6 +242,27 @@ func TestEventsAreOffUnlessAskedFor(t *testing.T) {
 	if events := readEvents(t, path, 1); len(events) != 1 {
 		t.Errorf("%d events", len(events))
 	}
+	if isHeld(t, path) {
+		t.Error("a configuration that was replaced has kept its output")
+	}
+}
+
+// isHeld reports whether a configuration has a share of the output to a file: one
+// that nobody else has is opened anew.
+func isHeld(t *testing.T, path string) bool {
+	t.Helper()
+	var opened [2]*event.Sink
+	for i := range opened {
+		l, err := event.Config{Output: event.File, Path: path}.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		opened[i] = l.Value()
+		if err := l.Release(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return opened[0] == opened[1]
 }
 
 // TestReloadsLoseNoEvent: refusals go on while configurations come, are rejected,
@@ -272,6 +303,9 @@ func TestReloadsLoseNoEvent(t *testing.T) {
 	}
 	close(done)
 	stop.Wait()
+	if !isHeld(t, path) || isHeld(t, filepath.Join(dir, "other.json")) {
+		t.Error("the configuration in force has lost its output, or a rejected one has kept its own")
+	}
 	requests := make(map[any]bool)
 	for _, e := range readEvents(t, path, refused) {
 		requests[e["request_id"]] = true
