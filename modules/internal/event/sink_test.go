@@ -178,7 +178,8 @@ func TestConfigurationsWithOneOutputShareItsSink(t *testing.T) {
 	if c := open(t, Config{Output: File, Path: "other.json"}); c == a {
 		t.Error("one sink for two files")
 	}
-	if open(t, Config{Output: Stdout}) != open(t, Config{Output: Stdout}) {
+	first, second := open(t, Config{Output: Stdout}), open(t, Config{Output: Stdout})
+	if first != second {
 		t.Error("two sinks for standard output")
 	}
 	for _, off := range []Config{{}, {Output: Off}} {
