@@ -19,5 +19,6 @@ import (
 	_ "github.com/sallyport-gateway/sallyport/modules/redact"
 	_ "github.com/sallyport-gateway/sallyport/modules/securityheaders"
 	_ "github.com/sallyport-gateway/sallyport/modules/storage"
+	_ "github.com/sallyport-gateway/sallyport/modules/telemetry"
 	_ "github.com/sallyport-gateway/sallyport/modules/tlspolicy"
 )

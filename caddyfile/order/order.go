@@ -27,6 +27,7 @@ type Entry struct {
 
 // Table is the chain from the outside inwards.
 var Table = []Entry{
+	{"telemetry", "tracing", "outermost: what it times and counts includes every other handler, and it refuses nothing"},
 	{"tls_policy", "redir", "a request that came over a connection made for another site is refused before anything is judged by it"},
 	{"allowlist", "redir", "cheapest verdict first: an address that may not call costs nothing else"},
 	{"security_headers", "redir", "every response has them, the refusals of what stands behind too; outside cors, with which it has to agree"},

@@ -59,10 +59,13 @@ const directives = `
 		deny 192.0.2.1
 	}
 	header X-A b
+	tracing
+	telemetry
 `
 
 // chain is the order in which they run.
 var chain = []string{
+	"telemetry", "tracing",
 	"headers", // header: sets response headers also on refusals
 	"allowlist", "cors", "rate_limiter", "auth", "access_rules", "quota",
 	"static_response", "rewrite", "headers", "encode", // redir, rewrite, request_header, encode
@@ -78,7 +81,7 @@ func TestTheChain(t *testing.T) {
 		{"inside handle", "http://localhost {\n\thandle {" + directives + "}\n}", chain},
 		{"inside route it is that of the file", "http://localhost {\n\troute {" + directives + "}\n}", []string{
 			"reverse_proxy", "problem", "health", "redact", "encode", "headers", "rewrite", "static_response",
-			"quota", "access_rules", "auth", "rate_limiter", "cors", "allowlist", "headers",
+			"quota", "access_rules", "auth", "rate_limiter", "cors", "allowlist", "headers", "tracing", "telemetry",
 		}},
 		{"a guard of the site stands in front of one in handle", `http://localhost {
 	handle {

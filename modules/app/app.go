@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -13,7 +14,9 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sallyport-gateway/sallyport/modules/internal/canonical"
+	"github.com/sallyport-gateway/sallyport/modules/internal/event"
 	"github.com/sallyport-gateway/sallyport/modules/internal/guard"
+	"github.com/sallyport-gateway/sallyport/modules/internal/lease"
 	"github.com/sallyport-gateway/sallyport/modules/internal/metric"
 	"github.com/sallyport-gateway/sallyport/modules/internal/suite"
 )
@@ -50,8 +53,13 @@ type App struct {
 	// sessions.
 	SessionTicketsRaw json.RawMessage `json:"session_tickets,omitempty" caddy:"namespace=tls.stek inline_key=provider"`
 
+	// Events says where security events go, one JSON line for each refusal.
+	// Default: off.
+	Events event.Config `json:"events,omitzero"`
+
 	ctx       caddy.Context
 	suite     *suite.Config
+	events    *lease.Lease[*event.Sink]
 	admin     bool          // this configuration has an admin endpoint
 	adminKept bool          // the admin endpoint is still the one of the configuration in force
 	served    chan struct{} // closed when this configuration, which was in force, is replaced
@@ -95,7 +103,10 @@ func (a *App) Provision(ctx caddy.Context) error {
 		*form(&a.suite.Canonical, word) = true
 	}
 	a.ctx = ctx
-	if err := metric.Register(ctx, suite.Collectors...); err != nil {
+	if err := metric.Register(ctx, slices.Concat(suite.Collectors, event.Collectors)...); err != nil {
+		return err
+	}
+	if err := a.openEvents(); err != nil {
 		return err
 	}
 	if err := a.openStore(ctx); err != nil {
@@ -117,6 +128,14 @@ func (a *App) Provision(ctx caddy.Context) error {
 	)
 }
 
+// openEvents takes a share of the output of security events, if there is one.
+func (a *App) openEvents() (err error) {
+	if a.events, err = a.Events.Open(); err == nil && a.events != nil {
+		a.suite.Events = a.events.Value()
+	}
+	return err
+}
+
 // Suite implements suite.Owner.
 func (a *App) Suite() *suite.Config { return a.suite }
 
@@ -135,9 +154,10 @@ func (a *App) Start() error {
 func (a *App) Stop() error { return nil }
 
 // Cleanup gives back what loading this configuration changed, if it never came
-// into force.
+// into force. Its servers have ended by now, and so have its events.
 func (a *App) Cleanup() error {
 	a.tickets.stop()
+	err := a.events.Release()
 	switch {
 	case a.served == nil:
 		a.giveBack()
@@ -149,7 +169,7 @@ func (a *App) Cleanup() error {
 		inForce.admin.Store(a.before.admin)
 		a.giveBack()
 	}
-	return a.closeStore()
+	return errors.Join(err, a.closeStore())
 }
 
 // started runs when every app of the configuration has started.
@@ -215,6 +235,7 @@ func (a *App) check() error {
 			errs = append(errs, fmt.Errorf("canonical: allow[%d]: unknown form %q", i, word))
 		}
 	}
+	errs = append(errs, a.Events.Check())
 	return errors.Join(errs...)
 }
 

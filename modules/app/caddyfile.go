@@ -6,6 +6,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
 	"github.com/sallyport-gateway/sallyport/caddyfile/read"
+	"github.com/sallyport-gateway/sallyport/modules/internal/event"
 	"github.com/sallyport-gateway/sallyport/modules/internal/guard"
 	"github.com/sallyport-gateway/sallyport/modules/internal/suite"
 )
@@ -34,6 +35,7 @@ func parseGlobal(d *caddyfile.Dispenser, _ any) (any, error) {
 //			<options of the store, for redis>
 //			prefix <text>
 //		}
+//		events stdout | file <path> | off
 //	}
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
@@ -50,10 +52,26 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			}
 			a.SessionTicketsRaw = caddyconfig.JSON(map[string]string{"provider": provider}, nil)
 			return nil
+		case "events":
+			return unmarshalEvents(o, &a.Events)
 		default:
-			return read.Unknown(o, "canonical", "store", "session_tickets")
+			return read.Unknown(o, "canonical", "store", "session_tickets", "events")
 		}
 	})
+}
+
+func unmarshalEvents(o *caddyfile.Dispenser, c *event.Config) error {
+	if err := read.Word(o, &c.Output, event.Stdout, event.File, event.Off); err != nil || c.Output != event.File {
+		return err
+	}
+	if !o.NextArg() {
+		return o.Err("events file needs a path")
+	}
+	c.Path = o.Val()
+	if err := c.Check(); err != nil {
+		return o.WrapErr(err)
+	}
+	return nil
 }
 
 func (c *Canonical) unmarshal(d *caddyfile.Dispenser) error {

@@ -19,6 +19,7 @@
 //				prefix   sallyport                # default sallyport: gateways with one prefix share
 //				cluster, sentinel, username, password, ca, client_certificate, client_key, insecure_skip_verify
 //			}
+//			events stdout | file <path> | off
 //		}
 //	}
 //
@@ -59,6 +60,9 @@
 // are refused, which sallyport_store_commands_total{store="memory",outcome="busy"}
 // counts. The Redis server must not evict either: maxmemory-policy noeviction. One
 // that loses what it has, in a failover for example, forgets which tokens were used.
+// events is where security events go, one JSON line for each refusal; off is the
+// default. Package telemetry has their fields, and says what is lost when the
+// output is slow (counted, and no request waits) or rotated (nothing).
 //
 // # Logs
 //
@@ -114,6 +118,7 @@
 // # Metrics
 //
 // sallyport_drain_phase, sallyport_requests_in_flight (upgraded connections
-// included), sallyport_slow_clients_total{server,what}, and of all guards
+// included), sallyport_slow_clients_total{server,what}, sallyport_events_total{verdict},
+// sallyport_events_dropped_total, and of all guards
 // sallyport_decisions_total{site,guard,verdict,reason}.
 package app

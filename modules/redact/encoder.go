@@ -9,11 +9,17 @@ import (
 	"go.uber.org/zap/buffer"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/sallyport-gateway/sallyport/modules/internal/event"
 	"github.com/sallyport-gateway/sallyport/modules/redact/logtext"
 )
 
 func init() {
 	caddy.RegisterModule(Encoder{})
+	cleaner, err := logtext.New(logtext.Config{})
+	if err != nil {
+		panic(err)
+	}
+	event.ScrubWith(cleaner.Clean)
 }
 
 // Encoder masks credentials in log entries. It lets another encoder make the

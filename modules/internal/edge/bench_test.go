@@ -20,7 +20,8 @@ func (f fixed) Identify(_ *http.Request, req *Request) {
 func BenchmarkServeHTTP(b *testing.B) {
 	nothing := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 	s := &Server{suite: new(suite.Config), inner: nothing, balancer: fixed(netip.MustParseAddr("192.0.2.1")), crowd: Crowd{Limit: 1000}}
-	for name, handler := range map[string]http.Handler{"edge": s, "nothing": nothing} {
+	metered := &Server{suite: s.suite, inner: nothing, balancer: s.balancer, crowd: Crowd{Limit: 1000}, meter: nobody{}}
+	for name, handler := range map[string]http.Handler{"edge": s, "edge with a meter": metered, "nothing": nothing} {
 		b.Run(name, func(b *testing.B) {
 			w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil)
 			b.ReportAllocs()
@@ -30,3 +31,8 @@ func BenchmarkServeHTTP(b *testing.B) {
 		})
 	}
 }
+
+// nobody is a meter that takes measurements and does nothing with them.
+type nobody struct{}
+
+func (nobody) Take(*Measurement) {}

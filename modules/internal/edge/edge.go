@@ -36,6 +36,8 @@ type Request struct {
 	// Crowded says that the client has too many connections in use; the module
 	// that called LimitConnections has to refuse the request.
 	Crowded bool
+	// Measured is where the time of the request goes; nil unless MeterBy was called.
+	Measured *Measurement
 }
 
 // Balancer is what stands in front of a server and names its clients.
@@ -54,6 +56,7 @@ type Server struct {
 	name     string
 	balancer Balancer
 	crowd    Crowd
+	meter    Meter
 	unset    unset
 
 	enclose sync.Once
@@ -182,6 +185,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	head(r).complete()
 	ctx := &requestContext{Context: r.Context()}
 	ctx.response = response{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, draining: s.suite.Draining}
+	if s.meter != nil {
+		ctx.measured.begin(r, s.meter)
+		ctx.request.Measured, ctx.response.measured = &ctx.measured, &ctx.measured
+		defer ctx.measured.end()
+	}
 	if s.balancer != nil {
 		s.balancer.Identify(r, &ctx.request)
 	}
@@ -199,18 +207,20 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// the next request of the connection.
 	r = r.WithContext(ctx)
 	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = &body{ReadCloser: r.Body, cut: s.metrics.slowBody}
+		r.Body = &body{ReadCloser: r.Body, cut: s.metrics.slowBody, measured: ctx.request.Measured}
 	}
 	s.inner.ServeHTTP(&ctx.response, r)
 	ctx.response.begin() // of a handler that wrote nothing
+	ctx.measured.answered()
 }
 
 // requestContext carries a Request, and is what the edge allocates for one: its
-// context, its value there, and the writer of its response.
+// context, its values there, and the writer of its response.
 type requestContext struct {
 	context.Context
 	request  Request
 	response response
+	measured Measurement
 }
 
 type requestKey struct{}

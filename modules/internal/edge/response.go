@@ -13,7 +13,8 @@ import (
 // own.
 type response struct {
 	caddyhttp.ResponseWriterWrapper
-	draining func() bool
+	draining func() bool // nil: never
+	measured *Measurement
 	begun    bool
 }
 
@@ -23,23 +24,27 @@ func (w *response) WriteHeader(status int) {
 		w.begin()
 	}
 	w.ResponseWriter.WriteHeader(status)
+	w.measured.status(status)
 }
 
 // Write implements http.ResponseWriter.
 func (w *response) Write(p []byte) (int, error) {
 	w.begin()
+	defer w.measured.wrote(w.measured.now())
 	return w.ResponseWriter.Write(p)
 }
 
 // ReadFrom implements io.ReaderFrom.
 func (w *response) ReadFrom(r io.Reader) (int64, error) {
 	w.begin()
+	defer w.measured.wrote(w.measured.now())
 	return w.ResponseWriterWrapper.ReadFrom(r)
 }
 
 // FlushError implements the interface of http.ResponseController.
 func (w *response) FlushError() error {
 	w.begin()
+	defer w.measured.wrote(w.measured.now())
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
@@ -48,7 +53,7 @@ func (w *response) begin() {
 		return
 	}
 	w.begun = true
-	if w.draining() {
+	if w.draining != nil && w.draining() {
 		w.Header().Set("Connection", "close")
 	}
 }

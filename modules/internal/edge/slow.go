@@ -42,14 +42,17 @@ func (s *Server) limitSlowness() {
 	}
 }
 
-// body counts a body that Caddy stopped waiting for.
+// body counts a body that Caddy stopped waiting for, and measures the waiting.
 type body struct {
 	io.ReadCloser
-	cut prometheus.Counter
+	cut      prometheus.Counter // nil when it was counted
+	measured *Measurement
 }
 
 func (b *body) Read(p []byte) (int, error) {
+	since := b.measured.now()
 	n, err := b.ReadCloser.Read(p)
+	b.measured.read(since)
 	if err != nil && b.cut != nil && errors.Is(err, os.ErrDeadlineExceeded) {
 		b.cut.Inc()
 		b.cut = nil

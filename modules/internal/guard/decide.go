@@ -2,12 +2,15 @@ package guard
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"github.com/sallyport-gateway/sallyport/modules/internal/decision"
+	"github.com/sallyport-gateway/sallyport/modules/internal/edge"
+	"github.com/sallyport-gateway/sallyport/modules/internal/event"
 	"github.com/sallyport-gateway/sallyport/modules/internal/metric"
 )
 
@@ -37,20 +40,26 @@ type refusal struct {
 	reason      *decision.Reason
 	cause       error
 	logger      *zap.Logger
+	events      *event.Sink
 }
 
 // refuse records a refusal and returns the error for Caddy's error chain, or nil
-// in a dry run.
+// in a dry run. The access log and the event have one id for it.
 func refuse(r *http.Request, f refusal) error {
 	verdict := verdictDeny
 	if f.dryRun {
 		verdict = verdictWouldDeny
 	}
 	decisions.WithLabelValues(f.site, f.guard, verdict, f.reason.Code).Inc()
+	id := event.NewID()
 	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
 		extra.Add(zap.String("guard", f.guard))
 		extra.Add(zap.String("verdict", verdict))
 		extra.Add(zap.String("reason", f.reason.Code))
+		extra.Add(zap.String("decision", id))
+	}
+	if f.events != nil {
+		f.events.Emit(eventOf(r, &f, verdict, id))
 	}
 	if c := f.logger.Check(zap.DebugLevel, "refused"); c != nil {
 		c.Write(zap.String("guard", f.guard), zap.String("verdict", verdict), zap.String("reason", f.reason.Code),
@@ -62,4 +71,24 @@ func refuse(r *http.Request, f refusal) error {
 	// The literal instead of caddyhttp.Error, which walks the stack and draws a
 	// random id for each refusal.
 	return caddyhttp.HandlerError{StatusCode: f.reason.Status, Err: &decision.Refusal{Reason: f.reason}}
+}
+
+// eventOf describes a refusal by what was established about r, and by what the
+// client sent where nothing was.
+func eventOf(r *http.Request, f *refusal, verdict, id string) event.Event {
+	sent := original(r)
+	e := event.Event{
+		Time: time.Now(), Decision: id, Verdict: verdict, Guard: f.guard, Reason: f.reason.Code, Status: f.reason.Status,
+		Site: f.site, Method: sent.Method, Path: sent.URL.EscapedPath(), RequestID: decision.RequestID(r),
+	}
+	if req := From(r); req != nil {
+		e.Client = req.Client
+		if req.Principal != nil {
+			e.Principal = req.Principal.ID
+		}
+	}
+	if seen := edge.From(r); seen != nil {
+		e.Trace = seen.Trace
+	}
+	return e
 }

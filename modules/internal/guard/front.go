@@ -175,7 +175,7 @@ func (f *front) check(r *http.Request) (*Request, error) {
 		return req, nil
 	}
 	err := refuse(r, refusal{site: f.site, guard: "canonical", dryRun: f.suite.CanonicalDryRun,
-		reason: canonicalReasons[refused], logger: f.logger})
+		reason: canonicalReasons[refused], logger: f.logger, events: f.suite.Events})
 	return req, err
 }
 

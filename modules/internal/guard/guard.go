@@ -75,7 +75,7 @@ func (g *Guard) Setup(ctx caddy.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	g.name, g.site, g.logger = name, siteOf(around), ctx.Logger()
+	g.name, g.site, g.logger = name, SiteOf(around), ctx.Logger()
 	g.allowed = decisions.WithLabelValues(g.site, name, verdictAllow, "")
 	g.front, err = frontOf(around, g.suite, g.logger)
 	return err
@@ -150,7 +150,8 @@ func (g *Guard) Allow() { g.allowed.Inc() }
 // cause is logged at debug level and shown to nobody; it must not contain a
 // secret. It may be nil.
 func (g *Guard) Deny(_ http.ResponseWriter, r *http.Request, reason *decision.Reason, cause error) error {
-	return refuse(r, refusal{site: g.site, guard: g.name, dryRun: g.DryRun(), reason: reason, cause: cause, logger: g.logger})
+	return refuse(r, refusal{site: g.site, guard: g.name, dryRun: g.DryRun(), reason: reason, cause: cause, logger: g.logger,
+		events: g.suite.Events})
 }
 
 // DryRun reports whether the guard only records what it would refuse.
@@ -166,9 +167,9 @@ func (g *Guard) Site() string { return g.site }
 // Suite returns what the modules of this configuration share.
 func (g *Guard) Suite() *suite.Config { return g.suite }
 
-// siteOf names the site whose handlers are being provisioned: the first host of
+// SiteOf names the site whose handlers are being provisioned: the first host of
 // the route they stand in, or else the server.
-func siteOf(around *edge.Server) string {
+func SiteOf(around *edge.Server) string {
 	if route := currentRoute(around.Caddy()); route != nil {
 		for _, set := range route.MatcherSets {
 			for _, m := range set {

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sallyport-gateway/sallyport/modules/internal/canonical"
+	"github.com/sallyport-gateway/sallyport/modules/internal/event"
 	"github.com/sallyport-gateway/sallyport/modules/internal/store"
 )
 
@@ -67,6 +68,8 @@ type Config struct {
 	CanonicalDryRun bool
 	// Shared is what Store returns.
 	Shared store.Store
+	// Events takes the security events; nil where they are off.
+	Events *event.Sink
 
 	draining    atomic.Bool
 	connections connections

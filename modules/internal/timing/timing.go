@@ -37,11 +37,13 @@ func (p Phase) String() string { return names[p] }
 type Record struct {
 	spent    [Phases]atomic.Int64 // nanoseconds
 	attempts atomic.Int32
+	ended    atomic.Bool
 }
 
-// Add says that d was spent in p. A negative d counts as none.
+// Add says that d was spent in p. A negative d counts as none, and so does what
+// comes after End.
 func (r *Record) Add(p Phase, d time.Duration) {
-	if r != nil && d > 0 {
+	if r != nil && d > 0 && !r.ended.Load() {
 		r.spent[p].Add(int64(d))
 	}
 }
@@ -59,24 +61,34 @@ func (r *Record) Attempt() {
 // Attempts returns how often the request was sent to a backend.
 func (r *Record) Attempts() int { return int(r.attempts.Load()) }
 
+// End freezes the record: what happens on a connection that was upgraded is no
+// part of a request.
+func (r *Record) End() { r.ended.Store(true) }
+
 // Backend returns the time spent on the backend: all phases but the client's.
 func (r *Record) Backend() time.Duration {
 	return r.Spent(Connect) + r.Spent(TLS) + r.Spent(Send) + r.Spent(Wait) + r.Spent(Receive)
 }
 
-// Own returns the gateway's own share of a request that took total.
-func (r *Record) Own(total time.Duration) time.Duration {
-	return max(0, total-r.Backend()-r.Spent(ClientRead)-r.Spent(ClientWrite))
+// Waited returns the time of all phases.
+func (r *Record) Waited() time.Duration {
+	return r.Backend() + r.Spent(ClientRead) + r.Spent(ClientWrite)
 }
+
+// Own returns the gateway's own share of a request that took total.
+func (r *Record) Own(total time.Duration) time.Duration { return max(0, total-r.Waited()) }
 
 const varKey = "sallyport.timing"
 
 // Begin attaches a new Record to the request of ctx, which has Caddy's vars.
 func Begin(ctx context.Context) *Record {
 	r := new(Record)
-	caddyhttp.SetVar(ctx, varKey, r)
+	r.Attach(ctx)
 	return r
 }
+
+// Attach makes r the Record of the request of ctx, which has Caddy's vars.
+func (r *Record) Attach(ctx context.Context) { caddyhttp.SetVar(ctx, varKey, r) }
 
 // From returns the Record of the request of ctx, or nil: health checks and
 // requests of sites without telemetry have none.

@@ -38,3 +38,13 @@ func TestARecordIsFoundByItsRequestOnly(t *testing.T) {
 		t.Error("not the record that was begun")
 	}
 }
+
+func TestNothingIsAddedToARecordThatEnded(t *testing.T) {
+	var r Record
+	r.Add(Wait, time.Second)
+	r.End()
+	r.Add(Wait, time.Second)
+	if r.Waited() != time.Second {
+		t.Errorf("waited %s, want 1s", r.Waited())
+	}
+}
