@@ -36,6 +36,7 @@ var Table = []Entry{
 	{"auth", "redir", "finds the principal that everything below decides on"},
 	{"access_rules", "redir", "decides what that principal may call, before it can cost anything"},
 	{"quota", "redir", "charges the principal that auth found, and only for calls it may make"},
+	{"validate", "redir", "strangers neither make us parse a megabyte nor learn the API's shape from errors"},
 	{"redact", "push", "inside encode, so that it reads what the backend wrote and clients still get compression"},
 	{"health", "respond", "answers probes; a terminal handler like respond"},
 	{"problem", "respond", "answers errors inside handle_errors; a terminal handler like respond"},

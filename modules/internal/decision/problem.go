@@ -28,6 +28,9 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, status int) {
 	var refusal *Refusal
 	if err, _ := r.Context().Value(caddyhttp.ErrorCtxKey).(error); errors.As(err, &refusal) && refusal.Reason.Status == status {
 		doc = append(doc, refusal.Reason.problem...)
+		if d := refusal.Detail; d != nil {
+			doc = append(append(doc, `,"`+d.Member+`":`...), d.value()...)
+		}
 	} else {
 		doc = append(doc, members("about:blank", statusTitle(status), status)...)
 	}

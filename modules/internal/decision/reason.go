@@ -4,9 +4,11 @@
 package decision
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -79,9 +81,43 @@ func TypeURI(title string) string {
 // it to callers as {err.message}.
 type Refusal struct {
 	Reason *Reason
+	// Detail is one more member of the problem document; nil for none.
+	Detail *Detail
 }
 
 func (r *Refusal) Error() string { return r.Reason.Title }
+
+// Detail is what a problem document says beside its reason (an extension member,
+// RFC 9457 section 3.2): which parameter it is about, or where. A guard gives it
+// to Deny as the cause. It holds only what was configured or counted, never what
+// a request says.
+type Detail struct {
+	// Member is the name of the member, a word of the guard's.
+	Member string
+	// Text is its value.
+	Text string
+	// Number is its value if IsNumber is set.
+	Number   int64
+	IsNumber bool
+}
+
+// maxDetail is how long a text may be to stand in a document, in bytes.
+const maxDetail = 256
+
+// Error is for the log at debug level.
+func (d *Detail) Error() string { return d.Member + " " + string(d.value()) }
+
+func (d *Detail) value() []byte {
+	if d.IsNumber {
+		return strconv.AppendInt(nil, d.Number, 10)
+	}
+	text := d.Text
+	if len(text) > maxDetail {
+		text = strings.ToValidUTF8(text[:maxDetail], "")
+	}
+	quoted, _ := json.Marshal(text) // a text can be marshalled
+	return quoted
+}
 
 // statusTitle is the title of an error that no guard decided.
 func statusTitle(status int) string {

@@ -70,7 +70,9 @@ func refuse(r *http.Request, f refusal) error {
 	}
 	// The literal instead of caddyhttp.Error, which walks the stack and draws a
 	// random id for each refusal.
-	return caddyhttp.HandlerError{StatusCode: f.reason.Status, Err: &decision.Refusal{Reason: f.reason}}
+	refusal := &decision.Refusal{Reason: f.reason}
+	refusal.Detail, _ = f.cause.(*decision.Detail)
+	return caddyhttp.HandlerError{StatusCode: f.reason.Status, Err: refusal}
 }
 
 // eventOf describes a refusal by what was established about r, and by what the

@@ -148,7 +148,7 @@ func (g *Guard) Allow() { g.allowed.Inc() }
 // that the request would have been refused and returns nil: go on as if allowed.
 //
 // cause is logged at debug level and shown to nobody; it must not contain a
-// secret. It may be nil.
+// secret. It may be nil. A *decision.Detail is shown to the caller, too.
 func (g *Guard) Deny(_ http.ResponseWriter, r *http.Request, reason *decision.Reason, cause error) error {
 	return refuse(r, refusal{site: g.site, guard: g.name, dryRun: g.DryRun(), reason: reason, cause: cause, logger: g.logger,
 		events: g.suite.Events})
