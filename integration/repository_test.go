@@ -34,6 +34,7 @@ var suiteModules = []string{
 	"http.handlers.quota",
 	"http.handlers.rate_limiter",
 	"http.handlers.redact",
+	"http.handlers.security_headers",
 	"http.handlers.telemetry",
 	"http.handlers.tls_policy",
 	"http.ip_sources.elb",
