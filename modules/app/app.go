@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/sallyport-gateway/sallyport/modules/app/policy"
 	"github.com/sallyport-gateway/sallyport/modules/internal/canonical"
 	"github.com/sallyport-gateway/sallyport/modules/internal/guard"
 	"github.com/sallyport-gateway/sallyport/modules/internal/metric"
@@ -46,6 +47,10 @@ type App struct {
 	// sessions.
 	SessionTicketsRaw json.RawMessage `json:"session_tickets,omitempty" caddy:"namespace=tls.stek inline_key=provider"`
 
+	// Seal makes this configuration the last one of the process: it cannot be changed
+	// at run time. Default: it can.
+	Seal bool `json:"seal,omitempty"`
+
 	ctx       caddy.Context
 	suite     *suite.Config
 	admin     bool          // this configuration has an admin endpoint
@@ -53,11 +58,14 @@ type App struct {
 	served    chan struct{} // closed when this configuration, which was in force, is replaced
 	tickets   *tickets      // nil without SessionTicketsRaw
 	left      bool          // it was replaced, or the process ends
+	policy    policy.Digest // empty for `caddy validate`
 
 	// before is what was in force when this configuration came.
 	before struct {
 		logger *zap.Logger
 		admin  bool
+		policy string
+		sealed *App
 	}
 }
 
@@ -82,15 +90,19 @@ func (App) CaddyModule() caddy.ModuleInfo {
 
 // Provision implements caddy.Provisioner.
 func (a *App) Provision(ctx caddy.Context) error {
+	a.identify()
+	if err := a.checkSealed(ctx); err != nil {
+		return err
+	}
 	if err := errors.Join(a.check(), checkSuperseded()); err != nil {
 		return err
 	}
-	a.suite = &suite.Config{CanonicalDryRun: a.Canonical.Mode == guard.ModeDryRun}
+	a.suite = &suite.Config{CanonicalDryRun: a.Canonical.Mode == guard.ModeDryRun, Policy: a.policy.Digest}
 	for _, word := range a.Canonical.Allow {
 		*form(&a.suite.Canonical, word) = true
 	}
 	a.ctx = ctx
-	if err := metric.Register(ctx, suite.Collectors...); err != nil {
+	if err := metric.Register(ctx, append(collectors, suite.Collectors...)...); err != nil {
 		return err
 	}
 	if err := a.shareTickets(ctx); err != nil {
@@ -114,7 +126,13 @@ func (a *App) Suite() *suite.Config { return a.suite }
 
 // Start refuses the first configuration if parts of its Caddyfile got lost, and
 // any whose tls app makes other session tickets.
-func (a *App) Start() error { return errors.Join(suite.Lost(), a.tickets.alone(a.ctx)) }
+func (a *App) Start() error {
+	if err := errors.Join(suite.Lost(), a.tickets.alone(a.ctx)); err != nil {
+		return err
+	}
+	a.seal()
+	return nil
+}
 
 // Stop implements caddy.App.
 func (a *App) Stop() error { return nil }
@@ -123,6 +141,7 @@ func (a *App) Stop() error { return nil }
 // into force.
 func (a *App) Cleanup() error {
 	a.tickets.stop()
+	a.unseal()
 	switch {
 	case a.served == nil:
 		a.giveBack()
@@ -132,6 +151,7 @@ func (a *App) Cleanup() error {
 		close(a.served)
 		inForce.logger.Store(a.before.logger)
 		inForce.admin.Store(a.before.admin)
+		_ = showPolicy(a.before.policy)
 		a.giveBack()
 	}
 	return nil
@@ -142,6 +162,7 @@ func (a *App) started() {
 	redirectStdLog()
 	a.before.logger = inForce.logger.Swap(caddy.Log())
 	a.before.admin = inForce.admin.Swap(a.admin)
+	a.before.policy = a.announcePolicy()
 	a.served = make(chan struct{})
 	a.tickets.start(a.ctx)
 	a.suite.InForce()

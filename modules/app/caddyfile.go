@@ -30,6 +30,7 @@ func parseGlobal(d *caddyfile.Dispenser, _ any) (any, error) {
 //			allow <forms...>
 //		}
 //		session_tickets shared
+//		seal on | off
 //	}
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
@@ -44,8 +45,13 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			}
 			a.SessionTicketsRaw = caddyconfig.JSON(map[string]string{"provider": provider}, nil)
 			return nil
+		case "seal":
+			var word string
+			err := read.Word(o, &word, "on", "off")
+			a.Seal = word == "on"
+			return err
 		default:
-			return read.Unknown(o, "canonical", "session_tickets")
+			return read.Unknown(o, "canonical", "session_tickets", "seal")
 		}
 	})
 }

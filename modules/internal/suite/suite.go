@@ -64,6 +64,9 @@ type Config struct {
 	Canonical canonical.Options
 	// CanonicalDryRun counts what the canonical check would refuse, and lets it pass.
 	CanonicalDryRun bool
+	// Policy is the digest of the configuration and the files it names, "" where it
+	// is only validated.
+	Policy string
 
 	draining    atomic.Bool
 	connections connections
