@@ -30,7 +30,10 @@ const (
 )
 
 // source are the flags that name a configuration.
-type source struct{ file, adapter string }
+type source struct {
+	file, adapter string
+	adapted       string // the adapter that it took, "" for JSON
+}
 
 func (s *source) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&s.file, "config", "c", "", "the configuration `FILE` (default: ./Caddyfile)")
@@ -39,12 +42,10 @@ func (s *source) flags(cmd *cobra.Command) {
 
 // load adapts the configuration and reads it.
 func (s *source) load() (config any, err error) {
-	text, file, _, err := caddycmd.LoadConfig(s.file, s.adapter)
+	var text []byte
+	text, s.file, s.adapted, err = caddycmd.LoadConfig(s.file, s.adapter)
 	if err != nil {
 		return nil, err
-	}
-	if s.file == "" {
-		s.file = file
 	}
 	if len(text) == 0 {
 		return nil, errors.New("there is no configuration: name one with --config")
