@@ -3,6 +3,9 @@ package integration
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -188,4 +191,51 @@ func TestAConfigurationThatWouldNotStaySealedIsRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Caddy asks the admin module once more for the remote endpoint, after the start.
+func TestARemoteAdminEndpointIsSealedToo(t *testing.T) {
+	p := newPolled(t, "seal on")
+	certificate, key := selfSigned(t, p.dir)
+	pair, err := tls.LoadX509KeyPair(certificate, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	remote := freeAddr(t)
+	var config map[string]any
+	if err := json.Unmarshal([]byte(caddyAdapted(t, p)), &config); err != nil {
+		t.Fatal(err)
+	}
+	admin := config["admin"].(map[string]any)
+	admin["identity"] = map[string]any{"identifiers": []string{"127.0.0.1"}, "issuers": []any{map[string]any{"module": "internal"}}}
+	admin["remote"] = map[string]any{"listen": remote, "access_control": []any{map[string]any{"public_keys": []string{base64.StdEncoding.EncodeToString(pair.Certificate[0])}}}}
+	text, err := json.Marshal(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, p.dir, "remote.json", string(text))
+	g := newGateway(t, p.dir, p.admin, p.env())
+	g.start(t, exec.Command(binary, "run", "--config", "remote.json"))
+
+	client := &http.Client{Timeout: patience, Transport: &http.Transport{
+		TLSClientConfig:   &tls.Config{Certificates: []tls.Certificate{pair}, InsecureSkipVerify: true, ServerName: "127.0.0.1"},
+		DisableKeepAlives: true,
+	}}
+	waitFor(t, "the remote endpoint", func() bool { return getFrom(client, "https://"+remote+"/config/admin/listen") == nil })
+	for _, path := range []string{"/load", "/stop", "/config/"} {
+		if got := send(t, client, "POST", "https://"+remote+path, "Content-Type", "application/json"); got.status != 403 || !strings.Contains(got.body, "sealed") {
+			t.Errorf("%s: %d %s", path, got.status, got.body)
+		}
+	}
+}
+
+func caddyAdapted(t *testing.T, p polled) string {
+	t.Helper()
+	cmd := exec.Command(binary, "adapt", "--config", "Caddyfile")
+	cmd.Dir, cmd.Env = p.dir, newGateway(t, p.dir, p.admin, p.env()).env
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
 }
