@@ -12,10 +12,13 @@ func init() {
 	caddy.RegisterModule(Admin{})
 }
 
-// Admin is the suite's part of the admin API. It has no routes yet: Caddy
-// provisions it for every configuration that has an admin endpoint, before it
-// replaces the running one, and that is what it is for.
-type Admin struct{}
+// Admin is the suite's part of the admin API. Caddy provisions it for every
+// configuration that has an admin endpoint, before it replaces the running one,
+// and once more for a remote endpoint. It has routes only where the configuration
+// is sealed.
+type Admin struct {
+	sealed bool
+}
 
 // CaddyModule returns the Caddy module information.
 func (Admin) CaddyModule() caddy.ModuleInfo {
@@ -32,7 +35,7 @@ func (Admin) CaddyModule() caddy.ModuleInfo {
 //
 // At the start of the process there is nothing to protect, and Caddy's own order
 // gives the clearer errors.
-func (Admin) Provision(ctx caddy.Context) error {
+func (a *Admin) Provision(ctx caddy.Context) error {
 	// The app comes first and for every configuration: it mends what is left to
 	// mend, also after one that has nothing of this suite.
 	owner, err := ctx.App(suite.AppName)
@@ -41,6 +44,11 @@ func (Admin) Provision(ctx caddy.Context) error {
 	}
 	app := owner.(*App)
 	app.admin = true
+	if a.sealed = app.Seal; a.sealed {
+		if err := checkShadows(); err != nil {
+			return err
+		}
+	}
 	if caddy.ActiveContext().Context == nil {
 		return nil
 	}
@@ -55,7 +63,12 @@ func (Admin) Provision(ctx caddy.Context) error {
 }
 
 // Routes implements caddy.AdminRouter.
-func (Admin) Routes() []caddy.AdminRoute { return nil }
+func (a *Admin) Routes() []caddy.AdminRoute {
+	if !a.sealed {
+		return nil
+	}
+	return shadows()
+}
 
 // Interface guards
 var (

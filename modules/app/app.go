@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/sallyport-gateway/sallyport/modules/app/policy"
 	"github.com/sallyport-gateway/sallyport/modules/internal/canonical"
 	"github.com/sallyport-gateway/sallyport/modules/internal/event"
 	"github.com/sallyport-gateway/sallyport/modules/internal/guard"
@@ -56,6 +57,9 @@ type App struct {
 	// Events says where security events go, one JSON line for each refusal.
 	// Default: off.
 	Events event.Config `json:"events,omitzero"`
+	// Seal makes this configuration the last one of the process: it cannot be changed
+	// at run time. Default: it can.
+	Seal bool `json:"seal,omitempty"`
 
 	ctx       caddy.Context
 	suite     *suite.Config
@@ -66,11 +70,14 @@ type App struct {
 	tickets   *tickets      // nil without SessionTicketsRaw
 	release   func() error  // gives the store back; nil until it is open
 	left      bool          // it was replaced, or the process ends
+	policy    policy.Digest // empty for `caddy validate`
 
 	// before is what was in force when this configuration came.
 	before struct {
 		logger *zap.Logger
 		admin  bool
+		policy string
+		sealed *App
 	}
 }
 
@@ -95,15 +102,19 @@ func (App) CaddyModule() caddy.ModuleInfo {
 
 // Provision implements caddy.Provisioner.
 func (a *App) Provision(ctx caddy.Context) error {
+	a.identify()
+	if err := a.checkSealed(ctx); err != nil {
+		return err
+	}
 	if err := errors.Join(a.check(), checkSuperseded()); err != nil {
 		return err
 	}
-	a.suite = &suite.Config{CanonicalDryRun: a.Canonical.Mode == guard.ModeDryRun}
+	a.suite = &suite.Config{CanonicalDryRun: a.Canonical.Mode == guard.ModeDryRun, Policy: a.policy.Digest}
 	for _, word := range a.Canonical.Allow {
 		*form(&a.suite.Canonical, word) = true
 	}
 	a.ctx = ctx
-	if err := metric.Register(ctx, slices.Concat(suite.Collectors, event.Collectors)...); err != nil {
+	if err := metric.Register(ctx, slices.Concat(collectors, suite.Collectors, event.Collectors)...); err != nil {
 		return err
 	}
 	if err := a.openEvents(); err != nil {
@@ -147,6 +158,7 @@ func (a *App) Start() error {
 		return err
 	}
 	_ = a.suite.Store().Reachable()
+	a.seal()
 	return nil
 }
 
@@ -157,6 +169,7 @@ func (a *App) Stop() error { return nil }
 // into force. Its servers have ended by now, and so have its events.
 func (a *App) Cleanup() error {
 	a.tickets.stop()
+	a.unseal()
 	err := a.events.Release()
 	switch {
 	case a.served == nil:
@@ -167,6 +180,7 @@ func (a *App) Cleanup() error {
 		close(a.served)
 		inForce.logger.Store(a.before.logger)
 		inForce.admin.Store(a.before.admin)
+		_ = showPolicy(a.before.policy)
 		a.giveBack()
 	}
 	return errors.Join(err, a.closeStore())
@@ -177,6 +191,7 @@ func (a *App) started() {
 	redirectStdLog()
 	a.before.logger = inForce.logger.Swap(caddy.Log())
 	a.before.admin = inForce.admin.Swap(a.admin)
+	a.before.policy = a.announcePolicy()
 	a.served = make(chan struct{})
 	a.tickets.start(a.ctx)
 	a.suite.InForce()

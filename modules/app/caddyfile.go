@@ -36,6 +36,7 @@ func parseGlobal(d *caddyfile.Dispenser, _ any) (any, error) {
 //			prefix <text>
 //		}
 //		events stdout | file <path> | off
+//		seal on | off
 //	}
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
@@ -54,8 +55,13 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return nil
 		case "events":
 			return unmarshalEvents(o, &a.Events)
+		case "seal":
+			var word string
+			err := read.Word(o, &word, "on", "off")
+			a.Seal = word == "on"
+			return err
 		default:
-			return read.Unknown(o, "canonical", "store", "session_tickets", "events")
+			return read.Unknown(o, "canonical", "store", "session_tickets", "events", "seal")
 		}
 	})
 }

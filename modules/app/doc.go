@@ -20,6 +20,7 @@
 //				cluster, sentinel, username, password, ca, client_certificate, client_key, insecure_skip_verify
 //			}
 //			events stdout | file <path> | off
+//			seal on | off
 //		}
 //	}
 //
@@ -115,10 +116,45 @@
 // on which a body was cut is closed, so that the rest of it is not taken for the
 // next request.
 //
+// # The policy's digest
+//
+// The log says which policy has come into force: SHA-256 over the canonical JSON
+// (RFC 8785) of the configuration and the content of the files that it names, as
+// they were when it was loaded. The metric sallyport_policy_info{digest} and, for
+// whom `health { details }` names, the header Sallyport-Policy of /readyz have it
+// too. `caddy sallyport digest` computes it from a Caddyfile, `caddy sallyport
+// drift` compares gateways with it.
+//
+// Files that are policy count: lists of addresses, keys of issuers, certificates of
+// trusted authorities, OpenAPI documents (the tables are in package policy). What is
+// replaced while a gateway runs does not: API keys, mounted certificates, secrets.
+// {env.NAME} and {file.PATH} count as they are written, never with their values;
+// what {$NAME} became counts. A file_server hides the Caddyfile by the name that
+// --config has for it, so there the names have to be the same.
+//
+// # The seal
+//
+// seal on makes the configuration the last one of the process, from its first start
+// or from the reload that brings it. Refused are POST, PUT, PATCH and DELETE on
+// /config/ and /id/, POST on /load, /stop and /adapt (403), on the remote admin
+// endpoint too, and any other configuration that comes to be loaded; SIGUSR1 is
+// ignored; it does not start with --watch, --resume or admin.config.load, nor where
+// Go's ServeMux has no precedence of methods (GODEBUG=httpmuxgo121=1). GET /config/
+// and /metrics go on, SIGTERM ends it as ever. A rejected configuration seals
+// nothing, but SIGUSR1 stays ignored if it came as far as to start.
+//
+// What no seal can do: stop root of the machine, SIGKILL, a debugger, another
+// binary or another file at the next start; stop other modules in the binary from
+// calling Caddy's functions; keep --resume from starting an older, unsealed
+// configuration that was saved (use persist_config off).
+//
 // # Metrics
 //
 // sallyport_drain_phase, sallyport_requests_in_flight (upgraded connections
 // included), sallyport_slow_clients_total{server,what}, sallyport_events_total{verdict},
 // sallyport_events_dropped_total, and of all guards
-// sallyport_decisions_total{site,guard,verdict,reason}.
+// sallyport_decisions_total{site,guard,verdict,reason}. Of the policy:
+// sallyport_policy_info{digest} and sallyport_config_changes_refused_total{way}, the
+// way being config, id, load, stop, adapt, or other where a configuration came to be
+// loaded.
 package app

@@ -16,3 +16,6 @@ func LoadUnderWay() bool {
 
 // Restoring reports whether the configuration in force waits to be loaded again.
 func Restoring() bool { return inForce.restoring.Load() != nil }
+
+// Unseal lets the process have other configurations again.
+func Unseal() { sealed.Store(nil) }

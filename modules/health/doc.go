@@ -1,7 +1,9 @@
 // Package health answers the probes of balancers and orchestrators, for any Host:
 //
 //	:8081 {
-//		health
+//		health {
+//			details 10.0.9.0/24
+//		}
 //	}
 //
 //	GET /livez     200 while the process serves requests
@@ -14,6 +16,10 @@
 // loaded. Which one does not hold is logged, when that changes, and not shown: a
 // prober may be anybody. Other paths go on to the next handler, other
 // methods than GET and HEAD are answered with 405.
+//
+// details names who is told, in the header Sallyport-Policy of /readyz, the digest
+// of the policy in force: `caddy sallyport drift` asks there. It goes by the address
+// of the connection, never by a header; without details nobody is told.
 //
 // Put it on a port of its own, or in front of the guards' sites: it is no guard
 // and passes none.

@@ -2,8 +2,11 @@ package health
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
@@ -24,8 +27,13 @@ func init() {
 
 // Handler answers /livez, /readyz and /startupz.
 type Handler struct {
-	suite  *suite.Config
-	logger *zap.Logger
+	// Details are addresses and prefixes of probers that are shown which policy is in
+	// force, as the address of the connection has it. Default: nobody.
+	Details []string `json:"details,omitempty"`
+
+	suite   *suite.Config
+	logger  *zap.Logger
+	details []netip.Prefix
 
 	mu     sync.Mutex
 	reason string // why the last probe found the gateway not ready, "" if it was
@@ -47,8 +55,18 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.suite.Probed()
+	h.details = nil
+	var errs []error
+	for i, text := range h.Details {
+		prefix, err := parsePrefix(text)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("details[%d]: %q %w", i, text, err))
+			continue
+		}
+		h.details = append(h.details, prefix)
+	}
 	_, err = edge.Of(ctx)
-	return err
+	return errors.Join(append(errs, err)...)
 }
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
@@ -62,12 +80,43 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		}
 		return answer(w, r, http.StatusServiceUnavailable, "not started\n")
 	case "/readyz":
+		if h.suite.Policy != "" && h.isPrivileged(r) {
+			w.Header().Set("Sallyport-Policy", h.suite.Policy)
+		}
 		if h.ready() {
 			return answer(w, r, http.StatusOK, "ready\n")
 		}
 		return answer(w, r, http.StatusServiceUnavailable, "not ready\n")
 	}
 	return next.ServeHTTP(w, r)
+}
+
+// isPrivileged reports whether details are for the caller. It goes by the address
+// of the connection (behind a TCP balancer, of the one that it vouches for): what a
+// header says is no privilege.
+func (h *Handler) isPrivileged(r *http.Request) bool {
+	if len(h.details) == 0 {
+		return false
+	}
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return false // a Unix socket
+	}
+	addr := peer.Addr().Unmap().WithZone("")
+	return slices.ContainsFunc(h.details, func(p netip.Prefix) bool { return p.Contains(addr) })
+}
+
+// parsePrefix reads an address or a prefix without bits behind its length.
+func parsePrefix(text string) (netip.Prefix, error) {
+	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
+		addr = addr.Unmap()
+		return netip.PrefixFrom(addr, addr.BitLen()), nil
+	}
+	prefix, err := netip.ParsePrefix(text)
+	if err != nil || prefix.Masked() != prefix || prefix.Addr().Is4In6() {
+		return netip.Prefix{}, errors.New("is not an address or prefix")
+	}
+	return prefix, nil
 }
 
 // ready asks every condition and logs when the answer changes.
@@ -104,11 +153,23 @@ func answer(w http.ResponseWriter, r *http.Request, status int, body string) err
 	return err
 }
 
-// UnmarshalCaddyfile reads the directive, which has no arguments and no options.
+// UnmarshalCaddyfile reads the directive:
+//
+//	health {
+//		details <cidrs...>
+//	}
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	return read.Block(d, nil, func(o *caddyfile.Dispenser) error {
-		return o.Errf("health has no options, found %q", o.Val())
+		switch o.Val() {
+		case "details":
+			return read.Values(o, func(text string) (string, error) {
+				_, err := parsePrefix(text)
+				return text, err
+			}, &h.Details)
+		default:
+			return read.Unknown(o, "details")
+		}
 	})
 }
 

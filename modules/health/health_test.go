@@ -70,9 +70,38 @@ func TestReadinessFollowsItsConditions(t *testing.T) {
 	}
 }
 
-func TestHealthHasNoOptions(t *testing.T) {
+func TestOnlyThoseInDetailsSeeThePolicy(t *testing.T) {
+	for _, tt := range []struct {
+		name, options string
+		shown         bool
+	}{
+		{"nobody is named", "", false},
+		{"the peer is not named", "details 192.0.2.0/24 2001:db8::1", false},
+		{"the peer is named", "details 192.0.2.0/24 127.0.0.1", true},
+		{"the peer's network is named", "details 127.0.0.0/8", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := gatetest.Run(t, "{$ADDR} {\n\thealth {\n\t\t"+tt.options+"\n\t}\n}\n")
+			// The client that a trusted proxy names is not the peer.
+			for _, client := range []string{"192.0.2.1", "198.51.100.1"} {
+				resp := g.Do(t, "GET", "/readyz", "X-Forwarded-For", client)
+				if got := resp.Header.Get("Sallyport-Policy"); strings.HasPrefix(got, "sha256:") != tt.shown || resp.Status != 200 || resp.Body != "ready\n" {
+					t.Errorf("%s: got %d %q, policy %q", client, resp.Status, resp.Body, got)
+				}
+			}
+			if got := g.Do(t, "GET", "/livez").Header.Get("Sallyport-Policy"); got != "" {
+				t.Errorf("/livez shows %q", got)
+			}
+		})
+	}
+}
+
+func TestHealthRefusesOptionsItDoesNotHave(t *testing.T) {
 	g := gatetest.Run(t, "{$ADDR} {\n\thealth\n}\n")
-	for _, directive := range []string{"health /x", "health x", "health {\n\t\tpath /x\n\t}"} {
+	for _, directive := range []string{
+		"health /x", "health x", "health {\n\t\tpath /x\n\t}", "health {\n\t\tdetails\n\t}",
+		"health {\n\t\tdetails 10.0.0.1/8\n\t}", "health {\n\t\tdetails localhost\n\t}", "health {\n\t\tdetails ::ffff:10.0.0.0/104\n\t}",
+	} {
 		if err := g.Reload(t, "{$ADDR} {\n\t"+directive+"\n}\n"); err == nil || !strings.Contains(err.Error(), "Caddyfile:") {
 			t.Errorf("%s: got %v, want an error with file and line", directive, err)
 		}

@@ -70,6 +70,9 @@ type Config struct {
 	Shared store.Store
 	// Events takes the security events; nil where they are off.
 	Events *event.Sink
+	// Policy is the digest of the configuration and the files it names, "" where it
+	// is only validated.
+	Policy string
 
 	draining    atomic.Bool
 	connections connections
