@@ -37,6 +37,7 @@ var suiteModules = []string{
 	"http.handlers.security_headers",
 	"http.handlers.telemetry",
 	"http.handlers.tls_policy",
+	"http.handlers.validate",
 	"http.ip_sources.elb",
 	"sallyport",
 	"tls.get_certificate.mounted",
