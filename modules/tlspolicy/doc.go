@@ -141,7 +141,7 @@
 // its own, and tries again every 30 seconds; damaged keys are left alone and not
 // used. Deleted ones are made anew within ten minutes. It is the module
 // tls.stek.shared, which a JSON configuration may also give to Caddy's tls app. Both
-// at once are refused when the configuration starts (caddy validate finds it not).
+// at once are refused.
 //
 // # Certificate health
 //
