@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -203,12 +204,19 @@ func (s *subject) served(now time.Time) *x509.Certificate {
 			}
 		}
 	}
-	if best == nil && s.mounted != nil {
+	if best == nil && s.mounted != nil && !isAddress(s.name) {
 		if held := s.mounted.choose(s.name, nil); held != nil {
 			best = held.certificate.Leaf
 		}
 	}
 	return best
+}
+
+// isAddress reports whether a site's name is an IP address. Handshakes name none
+// (RFC 6066 section 3).
+func isAddress(name string) bool {
+	_, err := netip.ParseAddr(name)
+	return err == nil
 }
 
 // keepsNames returns why a pair's certificate in force is not to be replaced by
@@ -242,6 +250,8 @@ func (v *inventory) ready() error {
 		leaf := s.served(now)
 		switch {
 		case (s.challenged || s.asked) && s.mounted == nil && (leaf == nil || !isLoaded(s.name)):
+		case leaf == nil && s.mounted != nil && isAddress(s.name):
+			errs = append(errs, fmt.Errorf("%s has no certificate: handshakes name no address, and Caddy asks mounted for none; write the site without a name", s.label))
 		case leaf == nil:
 			errs = append(errs, fmt.Errorf("%s has no certificate", s.label))
 		default:

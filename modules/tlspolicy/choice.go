@@ -3,7 +3,6 @@ package tlspolicy
 import (
 	"crypto/tls"
 	"encoding/json"
-	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -121,13 +120,13 @@ func (n handshakeName) String() string {
 	return n.host
 }
 
-// handshakeNames are what handshakes for a site's hosts say. Those for an address
-// say nothing (RFC 6066 section 3), though some clients do all the same.
+// handshakeNames are what handshakes for a site's hosts say: nothing for an
+// address, though some clients do all the same.
 func handshakeNames(hosts []string) []handshakeName {
 	var names []handshakeName
 	for _, host := range hosts {
 		names = append(names, handshakeName{host, host})
-		if _, err := netip.ParseAddr(host); err == nil {
+		if isAddress(host) {
 			names = append(names, handshakeName{host, ""})
 		}
 	}

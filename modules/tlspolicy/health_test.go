@@ -339,6 +339,8 @@ func TestReadinessFailsWhereTheOnlyCertificateIsBad(t *testing.T) {
 		{"mounted for a site without a name, and expired", site("", put(expired), guard), "expired"},
 		{"mounted and for another name", site("b.example", put(good), guard), "b.example: the certificate is for other names"},
 		{"mounted for a site without a name, whatever it is for", site("", put(good), guard), ""},
+		{"mounted for an address, which no handshake names", site("127.0.0.1", put(ca.good(t, "127.0.0.1")), "respond ok"), "127.0.0.1 has no certificate: handshakes name no address"},
+		{"from files for an address", site("127.0.0.1", file(ca.good(t, "127.0.0.1")), guard), ""},
 		{"from a manager that is asked at each handshake", site("api.internal", "tls {\n\t\tget_certificate http http://127.0.0.1:1/\n\t}", guard), ""},
 		{"from files and good", site("a.example", file(good), guard), ""},
 		{"from files and expired", site("a.example", file(expired), guard), "a.example: the certificate has expired"},
@@ -422,6 +424,16 @@ func TestMetricsSayWhenCertificatesExpire(t *testing.T) {
 		if strings.Contains(name, "missing.example") || strings.Contains(name, "chosen") {
 			t.Errorf("there is %s", name)
 		}
+	}
+}
+
+// A label that is not UTF-8 ends the process when the metrics are read. The name
+// comes from the environment; Caddyfiles and JSON are UTF-8.
+func TestAFileNameThatIsNoUTF8IsRefused(t *testing.T) {
+	t.Setenv("SALLYPORT_TEST_FILE", "/nonexistent/\xff.crt")
+	g := gatetest.Run(t, "{$ADDR} {\n\trespond ok\n}\n")
+	if err := g.Reload(t, site("", mounted("{env.SALLYPORT_TEST_FILE}", "/nonexistent/tls.key"))); err == nil || !strings.Contains(err.Error(), "not UTF-8") {
+		t.Errorf("got %v", err)
 	}
 }
 
