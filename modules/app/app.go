@@ -123,6 +123,9 @@ func (a *App) Stop() error { return nil }
 // into force.
 func (a *App) Cleanup() error {
 	a.tickets.stop()
+	if a.suite != nil {
+		a.suite.End()
+	}
 	switch {
 	case a.served == nil:
 		a.giveBack()

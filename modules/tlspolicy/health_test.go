@@ -3,6 +3,7 @@ package tlspolicy
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sallyport-gateway/sallyport/modules/internal/gatetest"
@@ -424,6 +426,45 @@ func TestMetricsSayWhenCertificatesExpire(t *testing.T) {
 		if strings.Contains(name, "missing.example") || strings.Contains(name, "chosen") {
 			t.Errorf("there is %s", name)
 		}
+	}
+}
+
+// Caddy has a config loader after the apps have started.
+func TestAConfigurationRejectedAfterItStartedGivesTheCertificatesBack(t *testing.T) {
+	cert, key := newAuthority(t).good(t, "a.example").put(t, t.TempDir())
+	caddyfile := func(body string) string { return site("a.example", mounted(cert, key), "respond "+body) }
+	g := gatetest.Run(t, caddyfile("old"))
+	before := inForce.Load()
+	late, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(strings.ReplaceAll(gatetest.Globals+caddyfile("new"), "{$PORT}", g.URL[strings.LastIndex(g.URL, ":")+1:])), map[string]any{"filename": "Caddyfile"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var config map[string]any
+	if err := json.Unmarshal(late, &config); err != nil {
+		t.Fatal(err)
+	}
+	config["admin"].(map[string]any)["config"] = map[string]any{"load": map[string]any{"module": "missing"}, "load_delay": "10s"}
+	if late, err = json.Marshal(config); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := caddy.Load(late, true); err == nil {
+			t.Fatal("it is not rejected")
+		}
+		if inForce.Load() != before || len(metrics(t)) == 0 {
+			t.Fatal("the certificates that are shown are not watched any more")
+		}
+	}
+	for _, body := range []string{"newer", "newest"} {
+		if err := g.Reload(t, caddyfile(body)); err != nil {
+			t.Fatal(err)
+		}
+		if now := inForce.Load(); now == before || now == nil || now.before != nil {
+			t.Error("those of the configuration in force are not, or older ones are kept")
+		}
+	}
+	if err := caddy.Stop(); err != nil || inForce.Load() != nil {
+		t.Errorf("at the end something is in force still: %v", err)
 	}
 }
 
