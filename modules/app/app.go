@@ -136,6 +136,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	return errors.Join(
 		events.(*caddyevents.App).On("started", handlerFunc(a.started)),
 		events.(*caddyevents.App).On("stopping", handlerFunc(a.leave)),
+		a.tickets.alone(ctx),
 	)
 }
 
@@ -150,11 +151,10 @@ func (a *App) openEvents() (err error) {
 // Suite implements suite.Owner.
 func (a *App) Suite() *suite.Config { return a.suite }
 
-// Start refuses the first configuration if parts of its Caddyfile got lost, and
-// any whose tls app makes other session tickets. It has the store connected: a
-// request would not wait for that as long as it may take.
+// Start refuses the first configuration if parts of its Caddyfile got lost. It has
+// the store connected: a request would not wait for that as long as it may take.
 func (a *App) Start() error {
-	if err := errors.Join(suite.Lost(), a.tickets.alone(a.ctx)); err != nil {
+	if err := suite.Lost(); err != nil {
 		return err
 	}
 	_ = a.suite.Store().Reachable()
@@ -169,6 +169,9 @@ func (a *App) Stop() error { return nil }
 // into force. Its servers have ended by now, and so have its events.
 func (a *App) Cleanup() error {
 	a.tickets.stop()
+	if a.suite != nil {
+		a.suite.End()
+	}
 	a.unseal()
 	err := a.events.Release()
 	switch {

@@ -55,17 +55,18 @@ func (a *App) shareTickets(ctx caddy.Context) error {
 }
 
 // alone returns an error if the tls app has keys of its own: the one that gives
-// them last would win. Ask when the apps are provisioned: the tls app's modules
-// want this one before.
+// them last would win. Ask at the end of Provision: the tls app is provisioned for
+// it, unless it is already or one of its modules is what wants this app, and its
+// modules find this one as far as it is.
 func (t *tickets) alone(ctx caddy.Context) error {
 	if t == nil {
 		return nil
 	}
-	module, err := ctx.AppIfConfigured("tls")
-	if err == nil && module.(*caddytls.TLS).SessionTickets != nil {
+	app, err := ctx.AppIfConfigured("tls")
+	if err == nil && app.(*caddytls.TLS).SessionTickets != nil {
 		return errors.New("session_tickets: the tls app has session_tickets of its own, remove one of them")
 	}
-	return nil
+	return nil // what is wrong with the tls app is for Caddy to say
 }
 
 // start gives the keys to the servers, which listen already: a ticket that one of

@@ -2,7 +2,6 @@ package tlspolicy
 
 import (
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,7 +9,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddytls"
-	"github.com/caddyserver/certmagic"
 )
 
 // agree returns an error for everything that is weaker than the policy in a
@@ -21,35 +19,28 @@ func (h *Handler) agree(server *caddyhttp.Server, hosts []string) error {
 	if len(server.TLSConnPolicies) == 0 {
 		return errors.New("tls_policy is for sites with TLS: this server has none")
 	}
-	if len(hosts) == 0 {
-		hosts = []string{""}
-	}
+	choices := choicesOf(server.TLSConnPolicies)
 	var errs []error
 	judged := make(map[int]bool)
 	var used []*caddytls.ConnectionPolicy
-	for _, host := range hosts {
-		found := false
-		for i, p := range server.TLSConnPolicies {
-			matches, always := appliesTo(p, host)
-			if !matches {
+	for _, name := range handshakeNames(hosts) {
+		reached, complete := choices.reach(name.sent)
+		for _, i := range reached {
+			if judged[i] {
 				continue
 			}
-			if !judged[i] {
-				judged[i] = true
-				used = append(used, p)
-				for _, err := range h.weaker(p) {
-					errs = append(errs, fmt.Errorf("connection policy %d, for %s: %w", i, describe(host), err))
-				}
-			}
-			if found = always; found {
-				break
+			judged[i] = true
+			used = append(used, choices[i].policy)
+			for _, err := range h.weaker(choices[i].policy) {
+				errs = append(errs, fmt.Errorf("connection policy %d, for %s: %w", i, name, err))
 			}
 		}
-		if !found {
-			errs = append(errs, fmt.Errorf("no connection policy is for %s", describe(host)))
+		if !complete {
+			errs = append(errs, fmt.Errorf("no connection policy is for %s", name))
 		}
 	}
 	h.clients = clientsOf(used)
+	h.clients.own, h.clients.foreign = hosts, choices.foreign(hosts, used)
 	h.clients.required = h.clients.required || h.ClientAuth == clientRequire
 	h.clients.verified = h.clients.verified || h.ClientAuth != ""
 	if h.clients.asked && (server.StrictSNIHost == nil || !*server.StrictSNIHost) {
@@ -64,6 +55,9 @@ type clients struct {
 	asked    bool // some ask for a certificate
 	required bool // all insist on one
 	verified bool // all that ask verify what they get
+
+	own     []string // the site's names
+	foreign []string // names of its clients whose connections others vouch for
 }
 
 func clientsOf(policies []*caddytls.ConnectionPolicy) clients {
@@ -110,34 +104,13 @@ func (c clients) hold(s *tls.ConnectionState) bool {
 			return false
 		}
 	}
+	if c.isForeign(s.ServerName) {
+		return false
+	}
 	if len(s.PeerCertificates) == 0 {
 		return !c.required
 	}
 	return !c.verified || len(s.VerifiedChains) > 0
-}
-
-func describe(host string) string {
-	if host == "" {
-		return "all names"
-	}
-	return host
-}
-
-// appliesTo reports whether p can be what a client that names host gets, and
-// whether it is for every such client.
-func appliesTo(p *caddytls.ConnectionPolicy, host string) (matches, always bool) {
-	always = true
-	for name, raw := range p.MatchersRaw {
-		var names caddytls.MatchServerName
-		if name != "sni" || json.Unmarshal(raw, &names) != nil {
-			always = false
-			continue
-		}
-		if !slices.ContainsFunc(names, func(pattern string) bool { return certmagic.MatchWildcard(host, pattern) }) {
-			return false, false
-		}
-	}
-	return true, always
 }
 
 // weaker returns what p allows and the policy does not.
@@ -208,7 +181,7 @@ func (h *Handler) weakerClientAuth(a *caddytls.ClientAuthentication) error {
 
 // hostsOf are the names of the site whose handlers are being provisioned: Caddy
 // provisions routes in order, and drops a route's raw handlers when they are
-// loaded. None means a site for all names.
+// loaded. The empty one means all names.
 func hostsOf(server *caddyhttp.Server) []string {
 	for i := range server.Routes {
 		if len(server.Routes[i].HandlersRaw) == 0 {
@@ -216,13 +189,23 @@ func hostsOf(server *caddyhttp.Server) []string {
 		}
 		var names []string
 		for _, set := range server.Routes[i].MatcherSets {
+			named := false
 			for _, m := range set {
 				if hosts, ok := m.(*caddyhttp.MatchHost); ok {
-					names = append(names, *hosts...)
+					named = true
+					for _, host := range *hosts {
+						names = append(names, expand(host))
+					}
 				}
 			}
+			if !named {
+				names = append(names, "")
+			}
 		}
-		return names
+		if names != nil {
+			return names
+		}
+		break
 	}
-	return nil
+	return []string{""}
 }

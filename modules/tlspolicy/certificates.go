@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -64,10 +65,10 @@ func watchCertificates(ctx caddy.Context, config *suite.Config) error {
 	}
 	events := app.(*caddyevents.App)
 	certificates := &inventory{ctx: ctx}
-	ctx.OnCancel(func() { inForce.CompareAndSwap(certificates, nil) })
+	config.AtEnd(certificates.leave)
 	config.Ready("certificates", certificates.ready)
 	return errors.Join(
-		events.On("started", eventFunc(func(caddy.Event) { inForce.Store(certificates) })),
+		events.On("started", eventFunc(func(caddy.Event) { certificates.before = inForce.Swap(certificates) })),
 		events.On("cert_failed", eventFunc(func(e caddy.Event) { failures.WithLabelValues(certificates.label(e)).Inc() })),
 		events.On("cert_obtained", eventFunc(func(e caddy.Event) { obtained.WithLabelValues(certificates.label(e)).Inc() })),
 	)
@@ -76,9 +77,23 @@ func watchCertificates(ctx caddy.Context, config *suite.Config) error {
 // inventory knows for which names a configuration has to have certificates. It
 // finds out when it is first asked, because the apps are provisioned by then.
 type inventory struct {
-	ctx   caddy.Context
-	once  sync.Once
-	names []*subject
+	ctx    caddy.Context
+	once   sync.Once
+	names  []*subject
+	before *inventory // what this one replaces, until it has
+}
+
+// leave gives way to what was in force before, if that still serves: Caddy rejects
+// some configurations when they have started.
+func (v *inventory) leave() {
+	before := v.before
+	v.before = nil
+	if inForce.CompareAndSwap(v, before) {
+		return
+	}
+	if now := inForce.Load(); now != nil && now.before == v {
+		now.before = nil // replaced: there is no way back
+	}
 }
 
 // subject is a configured name that is served with TLS.
@@ -203,12 +218,19 @@ func (s *subject) served(now time.Time) *x509.Certificate {
 			}
 		}
 	}
-	if best == nil && s.mounted != nil {
+	if best == nil && s.mounted != nil && !isAddress(s.name) {
 		if held := s.mounted.choose(s.name, nil); held != nil {
 			best = held.certificate.Leaf
 		}
 	}
 	return best
+}
+
+// isAddress reports whether a site's name is an IP address. Handshakes name none
+// (RFC 6066 section 3).
+func isAddress(name string) bool {
+	_, err := netip.ParseAddr(name)
+	return err == nil
 }
 
 // keepsNames returns why a pair's certificate in force is not to be replaced by
@@ -242,6 +264,8 @@ func (v *inventory) ready() error {
 		leaf := s.served(now)
 		switch {
 		case (s.challenged || s.asked) && s.mounted == nil && (leaf == nil || !isLoaded(s.name)):
+		case leaf == nil && s.mounted != nil && isAddress(s.name):
+			errs = append(errs, fmt.Errorf("%s has no certificate: handshakes name no address, and Caddy asks mounted for none; write the site without a name", s.label))
 		case leaf == nil:
 			errs = append(errs, fmt.Errorf("%s has no certificate", s.label))
 		default:

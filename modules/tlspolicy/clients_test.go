@@ -37,7 +37,7 @@ func TestANameThatOnlyFoldsToTheSitesBringsNoOtherSitesClients(t *testing.T) {
 	putFile(t, otherPool, theirs.pem)
 	files, mount := "tls "+cert+" "+key, mounted(cert, key)
 	respond := `respond "<{http.request.tls.client.subject}>"`
-	client, other, none := ours.good(t).pair(t), theirs.good(t).pair(t), tls.Certificate{}
+	client, other := ours.good(t).pair(t), theirs.good(t).pair(t)
 
 	tests := []struct {
 		name, config string
@@ -80,6 +80,52 @@ func TestANameThatOnlyFoldsToTheSitesBringsNoOtherSitesClients(t *testing.T) {
 		})
 	}
 }
+
+// A site can have a path in its address. What else is asked of its name goes on to
+// a wildcard, or to a site for all names, over a connection that was made for it.
+func TestARequestThatAPathSiteLeavesBringsNoOtherSitesClients(t *testing.T) {
+	ours, theirs := newAuthority(t), newAuthority(t)
+	dir := t.TempDir()
+	cert, key := ours.good(t, "shop.example.com", "*.example.com").put(t, dir)
+	pool, otherPool := dir+"/ours.pem", dir+"/theirs.pem"
+	putFile(t, pool, ours.pem)
+	putFile(t, otherPool, theirs.pem)
+	client, other := ours.good(t).pair(t), theirs.good(t).pair(t)
+	path := func(name, pool string) string {
+		return strings.Replace(site(name, inTLS(mounted(cert, key), "require_and_verify", pool), "tls_policy modern", "respond path"), ":{$PORT} {", ":{$PORT}/shop* {", 1)
+	}
+	rest := func(name string) string {
+		return site(name, inTLS(mounted(cert, key), "require_and_verify", pool), "tls_policy modern", "respond rest")
+	}
+	both := strings.Replace(rest("own.example"), " {", ", https://:{$PORT}/rest* {", 1)
+	tests := []struct {
+		name, config, server, path string
+		client                     tls.Certificate
+		status                     int
+		body                       string
+	}{
+		{"to a wildcard", path("shop.example.com", otherPool) + rest("*.example.com"), "shop.example.com", "/", other, 421, ""},
+		{"to a site for all names", path("shop.example.com", otherPool) + rest(""), "shop.example.com", "/", other, 421, ""},
+		{"to a site for a name, and for all names under a path", path("shop.example.com", otherPool) + both, "shop.example.com", "/rest", other, 421, ""},
+		{"the wildcard's own clients", path("shop.example.com", otherPool) + rest("*.example.com"), "x.example.com", "/", client, 200, "rest"},
+		{"the path's own clients", path("shop.example.com", otherPool) + rest("*.example.com"), "shop.example.com", "/shop", other, 200, "path"},
+		{"both trust the same", path("shop.example.com", pool) + rest("*.example.com"), "shop.example.com", "/", client, 200, "rest"},
+		{"from a name that asks nobody", strings.Replace(site("shop.example.com", mounted(cert, key)), ":{$PORT} {", ":{$PORT}/shop* {", 1) +
+			rest("*.example.com"), "shop.example.com", "/", none, 421, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			g := gatetest.Run(t, tt.config)
+			send := func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &tt.client, nil }
+			status, body, err := request(g, &tls.Config{ServerName: tt.server, GetClientCertificate: send}, tt.server, tt.path)
+			if err != nil || status != tt.status || status == 200 && body != tt.body {
+				t.Errorf("got %d %q, %v", status, body, err)
+			}
+		})
+	}
+}
+
+var none tls.Certificate
 
 // Whichever directive asks for certificates, and whatever the names of sites are.
 func TestAConnectionHoldsWhatTheSiteAsksOfItsClients(t *testing.T) {

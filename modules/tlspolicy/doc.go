@@ -19,7 +19,7 @@
 // Settings there that contradict the policy are refused: protocols, ciphers,
 // curves and alpn that differ, insecure_secrets_log. So is any other connection
 // policy that a client of the site would get, from JSON or another site, if it is
-// weaker.
+// weaker: also where a site is named by an address, which no handshake names.
 //
 // This is what a scan of a running gateway finds; a test compares the two:
 //
@@ -77,8 +77,9 @@
 // resumes no sessions and compares the Host with the handshake's name; a
 // configuration with strict_sni_host insecure_off is refused. So are requests,
 // with 421, over connections without a certificate that is required, with one that
-// nobody verified, or with a name that is not ASCII: Caddy's comparison takes some
-// such names for the site's.
+// nobody verified, for a name whose site asks something else (it may have a path in
+// its address, and this one get the rest), or with a name that is not ASCII: Caddy's
+// comparison takes some such names for the site's.
 //
 // Caddy chooses the connection policy by the name in the handshake and the site by
 // the Host of each request. A request that comes to the site over a connection
@@ -119,7 +120,8 @@
 // Caddy does not ask mounted then. Balancers that encrypt to the gateway, and
 // health checks, often send no name or another one: give them a site without a
 // name (https://:8443). It shows the first certificate that is valid to whoever
-// asks for a name that none is for, or for none.
+// asks for a name that none is for, or for none. Handshakes name no address: in a
+// site that is named by one, mounted is never asked, and the gateway is not ready.
 //
 // Certificates that Caddy manages go first: where a reload changes a site from
 // ACME to mounted, the old certificate is shown until the process is replaced.
@@ -134,14 +136,15 @@
 //
 // Sessions that one gateway began are resumed at any that has the same storage.
 // The keys are there under sallyport/session_tickets.json, replaced every 12 hours
-// by whichever gateway is first, and kept for 48; those of a gateway whose clock was
-// more than 12 hours ahead are replaced at once. But whoever reads the storage can
-// decrypt connections of TLS 1.2 that were recorded. Encrypt it, or do not share.
+// by whichever gateway is first, and kept for 48, however long no gateway was there;
+// those of a gateway whose clock was more than 12 hours ahead are replaced at once.
+// But whoever reads the storage can decrypt connections of TLS 1.2 that were
+// recorded. Encrypt it, or do not share.
 // A gateway whose storage is away goes on with the keys it has, at first some of
 // its own, and tries again every 30 seconds; damaged keys are left alone and not
 // used. Deleted ones are made anew within ten minutes. It is the module
 // tls.stek.shared, which a JSON configuration may also give to Caddy's tls app. Both
-// at once are refused when the configuration starts (caddy validate finds it not).
+// at once are refused.
 //
 // # Certificate health
 //

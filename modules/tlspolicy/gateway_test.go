@@ -28,6 +28,10 @@ func mounted(cert, key string) string {
 
 // connect does a handshake with the gateway, and one request over it.
 func connect(g *gatetest.Gate, config *tls.Config, host string) (status int, body string, err error) {
+	return request(g, config, host, "/")
+}
+
+func request(g *gatetest.Gate, config *tls.Config, host, path string) (status int, body string, err error) {
 	config.InsecureSkipVerify = true
 	conn, err := tls.Dial("tcp", strings.TrimPrefix(g.URL, "http://"), config)
 	if err != nil {
@@ -35,7 +39,7 @@ func connect(g *gatetest.Gate, config *tls.Config, host string) (status int, bod
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
-	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: "+host+"\r\nX-Forwarded-For: 192.0.2.1\r\nConnection: close\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: "+host+"\r\nX-Forwarded-For: 192.0.2.1\r\nConnection: close\r\n\r\n"); err != nil {
 		return 0, "", err
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
@@ -117,7 +121,6 @@ func TestClientCertificates(t *testing.T) {
 	client := ca.good(t).pair(t)
 	expired := ca.issue(t, newKey(t, "ecdsa"), -2*time.Hour, -time.Hour).pair(t)
 	foreign := stranger.good(t).pair(t)
-	none := tls.Certificate{}
 	const seen = "<CN=client>"
 	tests := []struct {
 		name, server, host string
@@ -195,6 +198,7 @@ func TestWeakerSettingsAreRefused(t *testing.T) {
 			[]string{"client_auth got lost", "*.example.com", "into the tls directive"},
 		},
 		{"a site of http", "http://a.example:{$PORT} {\n\tbind 127.0.0.1\n\ttls_policy modern\n\trespond ok\n}\n", []string{"attempts to configure TLS"}},
+		{"a site named by an address, which no handshake names", site("127.0.0.1", "tls "+cert+" "+key, "tls_policy modern"), []string{"127.0.0.1, which handshakes do not name", "tls1.3"}},
 		{"inside handle", site("a.example", "handle {\n\t\ttls_policy modern\n\t}"), []string{"is below tls1.3"}},
 	}
 	for _, tt := range tests {
@@ -234,6 +238,8 @@ func TestSettingsThatAgreeAreFine(t *testing.T) {
 			"tls_policy modern {\n\t\tclient_auth require {\n\t\t\ttrust_pool file "+pool+"\n\t\t}\n\t}", "respond ok")},
 		{"a wildcard beside another site, with client_auth beside the certificates", site("a.example.com", inTLS(mounted(cert, key), "require_and_verify", pool),
 			"tls_policy modern") + site("*.example.com", inTLS(mounted(cert, key), "require_and_verify", pool), "tls_policy modern")},
+		{"a name in Unicode", site("b\u00fccher.example", mounted(cert, key), "tls_policy modern")},
+		{"a name in Unicode beside another site", site("b\u00fccher.example", mounted(cert, key), "tls_policy modern") + site("b.example", mounted(cert, key))},
 		{"two names", "https://a.example:{$PORT}, https://x.example.com:{$PORT} {\n\tbind 127.0.0.1\n\ttls " + cert + " " + key + "\n\ttls_policy modern\n}\n"},
 		{"a snippet", "(strict) {\n\ttls_policy modern\n}\n" + site("a.example", "tls "+cert+" "+key, "import strict", "respond ok")},
 		{"beside a neighbour without a policy", site("a.example", "tls "+cert+" "+key, "tls_policy modern") + site("b.example", "tls "+cert+" "+key)},

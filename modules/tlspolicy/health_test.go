@@ -3,6 +3,7 @@ package tlspolicy
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sallyport-gateway/sallyport/modules/internal/gatetest"
@@ -339,6 +341,8 @@ func TestReadinessFailsWhereTheOnlyCertificateIsBad(t *testing.T) {
 		{"mounted for a site without a name, and expired", site("", put(expired), guard), "expired"},
 		{"mounted and for another name", site("b.example", put(good), guard), "b.example: the certificate is for other names"},
 		{"mounted for a site without a name, whatever it is for", site("", put(good), guard), ""},
+		{"mounted for an address, which no handshake names", site("127.0.0.1", put(ca.good(t, "127.0.0.1")), "respond ok"), "127.0.0.1 has no certificate: handshakes name no address"},
+		{"from files for an address", site("127.0.0.1", file(ca.good(t, "127.0.0.1")), guard), ""},
 		{"from a manager that is asked at each handshake", site("api.internal", "tls {\n\t\tget_certificate http http://127.0.0.1:1/\n\t}", guard), ""},
 		{"from files and good", site("a.example", file(good), guard), ""},
 		{"from files and expired", site("a.example", file(expired), guard), "a.example: the certificate has expired"},
@@ -422,6 +426,55 @@ func TestMetricsSayWhenCertificatesExpire(t *testing.T) {
 		if strings.Contains(name, "missing.example") || strings.Contains(name, "chosen") {
 			t.Errorf("there is %s", name)
 		}
+	}
+}
+
+// Caddy has a config loader after the apps have started.
+func TestAConfigurationRejectedAfterItStartedGivesTheCertificatesBack(t *testing.T) {
+	cert, key := newAuthority(t).good(t, "a.example").put(t, t.TempDir())
+	caddyfile := func(body string) string { return site("a.example", mounted(cert, key), "respond "+body) }
+	g := gatetest.Run(t, caddyfile("old"))
+	before := inForce.Load()
+	late, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(strings.ReplaceAll(gatetest.Globals+caddyfile("new"), "{$PORT}", g.URL[strings.LastIndex(g.URL, ":")+1:])), map[string]any{"filename": "Caddyfile"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var config map[string]any
+	if err := json.Unmarshal(late, &config); err != nil {
+		t.Fatal(err)
+	}
+	config["admin"].(map[string]any)["config"] = map[string]any{"load": map[string]any{"module": "missing"}, "load_delay": "10s"}
+	if late, err = json.Marshal(config); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := caddy.Load(late, true); err == nil {
+			t.Fatal("it is not rejected")
+		}
+		if inForce.Load() != before || len(metrics(t)) == 0 {
+			t.Fatal("the certificates that are shown are not watched any more")
+		}
+	}
+	for _, body := range []string{"newer", "newest"} {
+		if err := g.Reload(t, caddyfile(body)); err != nil {
+			t.Fatal(err)
+		}
+		if now := inForce.Load(); now == before || now == nil || now.before != nil {
+			t.Error("those of the configuration in force are not, or older ones are kept")
+		}
+	}
+	if err := caddy.Stop(); err != nil || inForce.Load() != nil {
+		t.Errorf("at the end something is in force still: %v", err)
+	}
+}
+
+// A label that is not UTF-8 ends the process when the metrics are read. The name
+// comes from the environment; Caddyfiles and JSON are UTF-8.
+func TestAFileNameThatIsNoUTF8IsRefused(t *testing.T) {
+	t.Setenv("SALLYPORT_TEST_FILE", "/nonexistent/\xff.crt")
+	g := gatetest.Run(t, "{$ADDR} {\n\trespond ok\n}\n")
+	if err := g.Reload(t, site("", mounted("{env.SALLYPORT_TEST_FILE}", "/nonexistent/tls.key"))); err == nil || !strings.Contains(err.Error(), "not UTF-8") {
+		t.Errorf("got %v", err)
 	}
 }
 

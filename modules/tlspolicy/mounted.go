@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/certmagic"
@@ -180,6 +181,9 @@ func (m *Mounted) check() []error {
 	for i, files := range m.Pairs {
 		if files.Certificate == "" || files.Key == "" {
 			errs = append(errs, fmt.Errorf("pairs[%d] needs a certificate and a key", i))
+		}
+		if !utf8.ValidString(files.Certificate) { // it is a metric's label
+			errs = append(errs, fmt.Errorf("pairs[%d]: the certificate's file name is not UTF-8", i))
 		}
 	}
 	if poll := time.Duration(m.Poll); poll != 0 && (poll < shortestPoll || poll > longestPoll) {

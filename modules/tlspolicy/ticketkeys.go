@@ -53,13 +53,17 @@ func (s keySet) due(now time.Time, interval time.Duration) bool {
 	return !now.Before(s.Rotated.Add(interval)) || s.Rotated.After(now.Add(interval))
 }
 
-// rotate returns the set with a new first key and at most `keep` keys.
-func (s keySet) rotate(now time.Time, keep int) keySet {
+// rotate returns the set with a new first key and at most `keep` keys, none of which
+// was replaced so long ago that it would have been dropped, had a gateway been there
+// at every interval to do it.
+func (s keySet) rotate(now time.Time, interval time.Duration, keep int) keySet {
 	fresh := make([]byte, keySize)
 	_, _ = rand.Read(fresh) // never fails
 	next := keySet{Rotated: now.UTC(), Keys: [][]byte{fresh}}
-	for _, key := range s.Keys {
-		if len(next.Keys) < keep {
+	for i, key := range s.Keys {
+		// This is when it was made at the latest.
+		made := s.Rotated.Add(-time.Duration(i) * interval)
+		if len(next.Keys) < keep && now.Sub(made) < time.Duration(keep)*interval {
 			next.Keys = append(next.Keys, key)
 		}
 	}

@@ -71,7 +71,7 @@ func (t *Tickets) Initialize(config *caddytls.SessionTicketService) ([][32]byte,
 	if last := lastKeys.Load(); last != nil {
 		return last.arrays(), nil
 	}
-	return keySet{}.rotate(time.Now(), t.keep).arrays(), nil
+	return keySet{}.rotate(time.Now(), t.interval, t.keep).arrays(), nil
 }
 
 // Next implements caddytls.STEKProvider.
@@ -154,7 +154,7 @@ func (t *Tickets) current(ctx context.Context) (keySet, error) {
 	if err != nil || !set.due(time.Now(), t.interval) {
 		return set, err
 	}
-	set = set.rotate(time.Now(), t.keep)
+	set = set.rotate(time.Now(), t.interval, t.keep)
 	data, err := set.encode()
 	if err != nil {
 		return keySet{}, err

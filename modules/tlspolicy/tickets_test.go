@@ -26,8 +26,26 @@ func TestKeysAreDueWhenTheyAreOldOrOfAClockThatWasAhead(t *testing.T) {
 		-365 * 24 * time.Hour: true, -interval: true, -interval + time.Second: false, 0: false,
 		time.Minute: false, interval: false, interval + time.Second: true, 365 * 24 * time.Hour: true,
 	} {
-		if set := (keySet{}).rotate(now.Add(ahead), 4); set.due(now, interval) != want {
+		if set := (keySet{}).rotate(now.Add(ahead), interval, 4); set.due(now, interval) != want {
 			t.Errorf("made %s from now: got %t", ahead, !want)
+		}
+	}
+}
+
+// A fleet that was away for a month finds keys that anybody may have read since.
+func TestKeysThatWouldBeGoneAreNotKeptForWantOfAGateway(t *testing.T) {
+	const interval = 12 * time.Hour
+	made := time.Now()
+	set := keySet{}
+	for i := range 6 {
+		set = set.rotate(made.Add(time.Duration(i)*interval), interval, 4)
+	}
+	last := set.Rotated
+	for away, want := range map[time.Duration]int{
+		interval: 4, interval + time.Minute: 4, 2 * interval: 3, 3 * interval: 2, 4*interval - time.Second: 2, 4 * interval: 1, 60 * interval: 1, -60 * interval: 4,
+	} {
+		if got := set.rotate(last.Add(away), interval, 4); len(got.Keys) != want || got.Keys[0] == nil || want > 1 && string(got.Keys[1]) != string(set.Keys[0]) {
+			t.Errorf("after %s there are %d keys, want %d", away, len(got.Keys), want)
 		}
 	}
 }
@@ -256,7 +274,7 @@ func TestAGatewayWithoutItsStorageGoesOn(t *testing.T) {
 }
 
 func TestDamagedKeysAreNeitherUsedNorReplaced(t *testing.T) {
-	whole, err := keySet{}.rotate(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC), 4).encode()
+	whole, err := keySet{}.rotate(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC), time.Hour, 4).encode()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -344,7 +362,7 @@ func TestTicketsRefuseWhatMakesNoSense(t *testing.T) {
 }
 
 func FuzzStoredKeysAreReadAsTheyWereWritten(f *testing.F) {
-	whole, _ := keySet{}.rotate(time.Unix(1e9, 0), 4).encode()
+	whole, _ := keySet{}.rotate(time.Unix(1e9, 0), time.Hour, 4).encode()
 	f.Add(whole)
 	f.Add([]byte(`{"keys":null}`))
 	f.Fuzz(func(t *testing.T, data []byte) {

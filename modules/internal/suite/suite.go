@@ -89,6 +89,7 @@ type Config struct {
 	names  map[[2]string]string
 	checks map[string]func() error
 	once   map[any]any
+	ends   []func()
 }
 
 // Store returns what gateways remember together. It is open from Provision to
@@ -122,6 +123,25 @@ func (c *Config) Ready(name string, check func() error) {
 		c.checks = make(map[string]func() error)
 	}
 	c.checks[name] = check
+}
+
+// AtEnd makes f run when the configuration has been replaced, or rejected. Caddy's
+// own OnCancel runs nothing that a module gives it.
+func (c *Config) AtEnd(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ends = append(c.ends, f)
+}
+
+// End runs what was given to AtEnd. It is for the app.
+func (c *Config) End() {
+	c.mu.Lock()
+	ends := c.ends
+	c.ends = nil
+	c.mu.Unlock()
+	for _, f := range ends {
+		f()
+	}
 }
 
 // The errors of a gateway that is not ready whatever its modules say.
