@@ -18,22 +18,31 @@ var storageErrors = prometheus.NewCounterVec(prometheus.CounterOpts{
 	Help:      "Operations on Caddy's shared storage that failed, by operation and reason. An absent value is no error.",
 }, []string{"operation", "reason"})
 
+var reasons = []struct {
+	err    error
+	reason string
+}{
+	{errLockLost, "lock_lost"}, {errNotHeld, "lock_not_held"}, {errNotAFile, "not_a_file"}, {errTooLarge, "too_large"},
+	{errAnswer, "answer"},
+	{errForeign, "foreign"}, {errVersion, "version"}, {errTruncated, "truncated"}, {errPlain, "plaintext"},
+	{errEncrypted, "encrypted"}, {errKeyUnknown, "key_unknown"}, {errKeyWrong, "key_wrong"}, {errTampered, "tampered"},
+	{context.Canceled, "cancelled"}, {context.DeadlineExceeded, "cancelled"},
+}
+
+func init() {
+	// What alerts look at is there before it happens: a rate sees no first error.
+	for _, r := range reasons {
+		storageErrors.WithLabelValues("load", r.reason)
+	}
+}
+
 // reasonOf names an error for the metric.
 func reasonOf(err error) string {
 	var away *store.Error
 	if errors.As(err, &away) {
 		return away.Reason
 	}
-	for _, r := range []struct {
-		err    error
-		reason string
-	}{
-		{errLockLost, "lock_lost"}, {errNotHeld, "lock_not_held"}, {errNotAFile, "not_a_file"}, {errTooLarge, "too_large"},
-		{errAnswer, "answer"},
-		{errForeign, "foreign"}, {errVersion, "version"}, {errTruncated, "truncated"}, {errPlain, "plaintext"},
-		{errEncrypted, "encrypted"}, {errKeyUnknown, "key_unknown"}, {errKeyWrong, "key_wrong"}, {errTampered, "tampered"},
-		{context.Canceled, "cancelled"}, {context.DeadlineExceeded, "cancelled"},
-	} {
+	for _, r := range reasons {
 		if errors.Is(err, r.err) {
 			return r.reason
 		}

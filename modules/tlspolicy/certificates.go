@@ -68,7 +68,10 @@ func watchCertificates(ctx caddy.Context, config *suite.Config) error {
 	config.AtEnd(certificates.leave)
 	config.Ready("certificates", certificates.ready)
 	return errors.Join(
-		events.On("started", eventFunc(func(caddy.Event) { certificates.before = inForce.Swap(certificates) })),
+		events.On("started", eventFunc(func(caddy.Event) {
+			certificates.before = inForce.Swap(certificates)
+			certificates.count()
+		})),
 		events.On("cert_failed", eventFunc(func(e caddy.Event) { failures.WithLabelValues(certificates.label(e)).Inc() })),
 		events.On("cert_obtained", eventFunc(func(e caddy.Event) { obtained.WithLabelValues(certificates.label(e)).Inc() })),
 	)
@@ -107,6 +110,14 @@ type subject struct {
 	// asked says that a manager of somebody else's is asked for the certificate at
 	// each handshake. What it would answer is not known before.
 	asked bool
+}
+
+// count begins the counters of the names: a rate sees no first failure.
+func (v *inventory) count() {
+	for _, s := range v.subjects() {
+		failures.WithLabelValues(s.label)
+		obtained.WithLabelValues(s.label)
+	}
 }
 
 // subjects returns the configured names.
