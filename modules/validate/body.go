@@ -214,7 +214,8 @@ type intake struct {
 	err   error // why reading ended, io.EOF included
 }
 
-// next reads a part and returns it. The part stays as it is.
+// next reads a part and returns it. The part stays as it is. It takes a byte more
+// than the limit, by which an inspection sees that there are too many.
 func (in *intake) next() ([]byte, error) {
 	if in.err != nil {
 		return nil, in.err
@@ -228,9 +229,6 @@ func (in *intake) next() ([]byte, error) {
 	n, err := in.from.Read(in.kept[before:cap(in.kept)])
 	in.kept = in.kept[:before+n]
 	in.err = err
-	if int64(len(in.kept)) > in.limit {
-		return nil, errTooLarge
-	}
 	return in.kept[before:], err
 }
 
@@ -258,11 +256,7 @@ func (in *intake) handOn(r *http.Request, whole bool) {
 	delete(r.Header, "Expect")
 	r.Trailer = nil
 	if !whole {
-		rest := io.Reader(in.from)
-		if in.err != nil {
-			rest = failing{in.err}
-		}
-		r.Body = replay{io.MultiReader(bytes.NewReader(in.kept), rest), in.from}
+		r.Body = replay{io.MultiReader(bytes.NewReader(in.kept), in.from), in.from}
 		return
 	}
 	r.ContentLength, r.TransferEncoding = int64(len(in.kept)), nil
@@ -278,8 +272,3 @@ type replay struct {
 	io.Reader
 	io.Closer
 }
-
-// failing is the end of a body that broke off.
-type failing struct{ err error }
-
-func (f failing) Read([]byte) (int, error) { return 0, f.err }

@@ -161,6 +161,15 @@ func TestChunkedBodiesAreJudgedBeforeTheBackendSeesThem(t *testing.T) {
 	}
 }
 
+// TestABodyWithoutAByteIsNone: without a declared length that is known at its end.
+func TestABodyWithoutAByteIsNone(t *testing.T) {
+	g := gatetest.Run(t, site("json {\n\t\t\trequired\n\t\t}"))
+	answer := raw(t, g, "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Type: application/json", "0\r\n\r\n")
+	if !strings.HasPrefix(answer, "HTTP/1.1 400") || !strings.Contains(answer, "needs a body") {
+		t.Errorf("got %.300q", answer)
+	}
+}
+
 // TestNothingIsAskedForThatIsRefused: a client that waits for 100 Continue is
 // told so without sending its body.
 func TestNothingIsAskedForThatIsRefused(t *testing.T) {
