@@ -98,10 +98,10 @@ backend alb
 
 // fleet is the gateways behind a balancer, of which usually one runs.
 type fleet struct {
-	lab       *lab
-	caddyfile string
-	stats     string // HAProxy's socket
-	running   map[string]*member
+	lab     *lab
+	release string // the directory that gateways are started from
+	stats   string // HAProxy's socket
+	running map[string]*member
 }
 
 // member is a gateway that runs.
@@ -115,7 +115,7 @@ var addresses = map[string]string{"gw-a": gatewayA, "gw-b": gatewayB}
 // newFleet starts the balancer and gw-a.
 func newFleet(t *testing.T, caddyfile string) *fleet {
 	t.Helper()
-	f := &fleet{lab: newLab(t), caddyfile: caddyfile, stats: filepath.Join(t.TempDir(), "stats"), running: map[string]*member{}}
+	f := &fleet{lab: newLab(t), release: newRelease(t, caddyfile), stats: filepath.Join(t.TempDir(), "stats"), running: map[string]*member{}}
 	f.start(t, "gw-a")
 	f.lab.haproxy(t, fmt.Sprintf(rollingBalancer, f.stats), throughHTTP)
 	f.waitForBalancer(t, "gw-a", "UP")
@@ -128,7 +128,8 @@ func (f *fleet) start(t *testing.T, host string) {
 	g := newGateway(t, t.TempDir(), "127.0.0.1:2019", nil)
 	g.client = f.lab.client(t, host, "")
 	selfSigned(t, g.dir)
-	cmd := f.lab.command(host, binary, "run", "--adapter", "caddyfile", "--config", write(t, g.dir, "Caddyfile", f.caddyfile))
+	command := unitCommand(t, f.release)
+	cmd := f.lab.command(host, command[0], command[1:]...)
 	f.running[host] = &member{cmd, g.start(t, cmd)}
 }
 
@@ -202,23 +203,33 @@ func (f *fleet) replace(t *testing.T, tr *traffic, old, next string) {
 	f.waitForBalancer(t, next, "UP")
 
 	tr.during("the end of " + old)
-	leaving := f.running[old]
-	if err := leaving.process.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
+	f.terminate(t, old)
 	f.refused(t, old)
 	for _, finish := range finish {
 		finish(3)
 	}
+	f.ended(t, old)
+}
+
+func (f *fleet) terminate(t *testing.T, host string) {
+	t.Helper()
+	if err := f.running[host].process.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ended waits until a gateway has ended, and the balancer knows.
+func (f *fleet) ended(t *testing.T, host string) {
+	t.Helper()
 	select {
-	case err := <-leaving.exited:
+	case err := <-f.running[host].exited:
 		if err != nil {
-			t.Errorf("%s ended with %v", old, err)
+			t.Errorf("%s ended with %v", host, err)
 		}
 	case <-time.After(patience):
-		t.Fatalf("%s did not end", old)
+		t.Fatalf("%s did not end", host)
 	}
-	f.waitForBalancer(t, old, "DOWN")
+	f.waitForBalancer(t, host, "DOWN")
 }
 
 // roll replaces gateways until that was done as often as wanted, or a kind of

@@ -1,0 +1,3 @@
+// Package kubernetes judges the manifests with the schemas of Kubernetes, and by
+// what they have to say together.
+package kubernetes
