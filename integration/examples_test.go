@@ -88,22 +88,29 @@ func tokenFor(t *testing.T, dir, subject string, more ...string) string {
 	return "Bearer " + strings.TrimSpace(caddy(t, dir, args...))
 }
 
-// named is a backend that says which service it is, and keeps the assertion it got.
-func named(t *testing.T, name string) (addr string, asserted func() string) {
+// serve runs a backend on a free port.
+func serve(t *testing.T, handler http.Handler) (addr string) {
 	t.Helper()
-	seen := make(chan string, 100)
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		seen <- r.Header.Get("Sallyport-Assertion")
-		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprintf(w, `{"service":%q,"card":"4111 1111 1111 1111","internal_note":"secret"}`, name)
-	})}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	server := &http.Server{Handler: handler}
 	go func() { _ = server.Serve(ln) }()
 	t.Cleanup(func() { server.Close() })
-	return ln.Addr().String(), func() string { return <-seen }
+	return ln.Addr().String()
+}
+
+// named is a backend that says which service it is, and keeps the assertion it got.
+func named(t *testing.T, name string) (addr string, asserted func() string) {
+	t.Helper()
+	seen := make(chan string, 100)
+	addr = serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen <- r.Header.Get("Sallyport-Assertion")
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"service":%q,"card":"4111 1111 1111 1111","internal_note":"secret"}`, name)
+	}))
+	return addr, func() string { return <-seen }
 }
 
 func TestServicesByPath(t *testing.T) {

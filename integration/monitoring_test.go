@@ -250,19 +250,13 @@ func TestPrometheusFindsWhatRulesAndDashboardAskFor(t *testing.T) {
 // TestMetricsArePushedByOTLP runs the example against a receiver of OTLP over HTTP.
 func TestMetricsArePushedByOTLP(t *testing.T) {
 	pushed := make(chan string, 100)
-	receiver := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	receiver := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		select {
 		case pushed <- r.URL.Path + " " + string(body):
 		default:
 		}
-	})}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	go receiver.Serve(ln)
-	t.Cleanup(func() { receiver.Close() })
+	}))
 	file, err := filepath.Abs(monitoring + "otlp/Caddyfile")
 	if err != nil {
 		t.Fatal(err)
@@ -270,7 +264,7 @@ func TestMetricsArePushedByOTLP(t *testing.T) {
 	front := freeAddr(t)
 	start(t, t.TempDir(), file, map[string]string{
 		"HEALTH_PORT": port(freeAddr(t)), "SITE": front, "BACKEND": newBackend(t).Listener.Addr().String(),
-		"OTEL_METRICS_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://" + ln.Addr().String(), "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+		"OTEL_METRICS_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://" + receiver, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
 		"OTEL_EXPORTER_OTLP_COMPRESSION": "none", "OTEL_METRIC_EXPORT_INTERVAL": "200",
 	})
 	waitFor(t, "the site", func() bool { return get("http://"+front+"/") == nil })
