@@ -93,7 +93,7 @@ func TestLint(t *testing.T) {
 			"\troute {\n\t\tallowlist {\n\t\t\tallow 192.0.2.0/24\n\t\t}\n\t\treverse_proxy https://backend.example\n\t}\n"},
 		{"a guard behind a proxy of some paths", "guard-bypassed", guard + frame + proxy,
 			"\troute {\n\t\tallowlist {\n\t\t\tallow 192.0.2.0/24\n\t\t}\n\t\treverse_proxy /open/* https://backend.example\n\t\tcors { # HERE\n\t\t\tallow_origins https://app.example.com\n\t\t}\n\t\treverse_proxy https://backend.example\n\t}\n",
-			"\troute {\n\t\tallowlist {\n\t\t\tallow 192.0.2.0/24\n\t\t}\n\t\tredir /old /new\n\t\tcors {\n\t\t\tallow_origins https://app.example.com\n\t\t}\n\t\treverse_proxy https://backend.example\n\t}\n"},
+			"\troute {\n\t\tallowlist {\n\t\t\tallow 192.0.2.0/24\n\t\t}\n\t\tredir /old /new\n\t\thandle /open/* {\n\t\t\treverse_proxy https://backend.example\n\t\t}\n\t\tcors {\n\t\t\tallow_origins https://app.example.com\n\t\t}\n\t\treverse_proxy https://backend.example\n\t}\n"},
 		{"a guard that `order` moved behind the answer", "guard-bypassed", "\tadmin localhost:2019\n",
 			"\tadmin localhost:2019\n\torder cors after reverse_proxy\n", "\tadmin localhost:2019\n\torder cors after header\n"},
 		{"a backend that nothing protects", "no-auth", "http://api.example.com:8080 {\n" + guard,

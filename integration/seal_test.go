@@ -71,6 +71,20 @@ func TestASealedGatewayRefusesEveryWayToChangeIt(t *testing.T) {
 		}
 		p.stillServes(t, digest)
 	})
+	t.Run("what would change it is forbidden, not merely wrong", func(t *testing.T) {
+		for _, method := range []string{"POST", "PUT", "PATCH", "DELETE"} {
+			for _, target := range []string{"/config/", "/config/apps", "/id/x", "/id/x/y"} {
+				if got := raw(t, g.admin, method, target, open); got != 403 {
+					t.Errorf("%s %s: %d", method, target, got)
+				}
+			}
+		}
+		for _, target := range []string{"/load", "/stop", "/adapt"} {
+			if got := raw(t, g.admin, "POST", target, open); got != 403 {
+				t.Errorf("POST %s: %d", target, got)
+			}
+		}
+	})
 	t.Run("the answer says why", func(t *testing.T) {
 		got := send(t, g.client, "POST", "http://"+g.admin+"/load", "Content-Type", "application/json")
 		if got.status != 403 || got.header.Get("Content-Type") != "application/problem+json" || !strings.Contains(got.body, `"title":"The gateway is sealed."`) {

@@ -1,6 +1,10 @@
 package app
 
-import "go.uber.org/zap"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"go.uber.org/zap"
+)
 
 // LoggerInForce is the default logger of the configuration in force.
 func LoggerInForce() *zap.Logger { return inForce.logger.Load() }
@@ -19,3 +23,17 @@ func Restoring() bool { return inForce.restoring.Load() != nil }
 
 // Unseal lets the process have other configurations again.
 func Unseal() { sealed.Store(nil) }
+
+// PoliciesShown are the digests that the metric has.
+func PoliciesShown() (digests []string) {
+	metrics := make(chan prometheus.Metric, 16)
+	policyInfo.Collect(metrics)
+	close(metrics)
+	for m := range metrics {
+		var read dto.Metric
+		if m.Write(&read) == nil {
+			digests = append(digests, read.GetLabel()[0].GetValue())
+		}
+	}
+	return digests
+}

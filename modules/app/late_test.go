@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -51,6 +52,36 @@ func TestAConfigurationRejectedAfterItStartedLeavesNothing(t *testing.T) {
 		if got := g.Raw(t, "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Forwarded-For: 192.0.2.1\r\nConnection: close\r\n\r\n"); !strings.HasSuffix(got, "old") {
 			t.Fatalf("a rejected configuration answers: %q", got)
 		}
+	}
+}
+
+// The configuration in force has no admin endpoint, so it is not loaded again.
+func TestAConfigurationRejectedAfterItStartedGivesTheMetricBack(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := ln.Addr().String()
+	ln.Close()
+	g := gatetest.Run(t, site("192.0.2.66", "old"))
+	before := app.PoliciesShown()
+	if len(before) != 1 {
+		t.Fatalf("the metric has %q", before)
+	}
+	file := strings.ReplaceAll(gatetest.Globals+site("192.0.2.66", "new"), "{$ADDR}", g.URL)
+	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(file), map[string]any{"filename": "Caddyfile"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var v map[string]any
+	_ = json.Unmarshal(config, &v)
+	v["admin"] = map[string]any{"listen": address, "config": map[string]any{"persist": false, "load": map[string]any{"module": "missing"}, "load_delay": "10s"}}
+	config, _ = json.Marshal(v)
+	if err := caddy.Load(config, true); err == nil {
+		t.Fatal("it is not rejected")
+	}
+	if got := app.PoliciesShown(); !slices.Equal(got, before) {
+		t.Errorf("the metric has %q, before %q", got, before)
 	}
 }
 
