@@ -2,11 +2,17 @@ package redact
 
 import (
 	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/sallyport-gateway/sallyport/caddyfile/read"
 	"github.com/sallyport-gateway/sallyport/modules/internal/guard"
+	"github.com/sallyport-gateway/sallyport/modules/internal/secret"
+	"github.com/sallyport-gateway/sallyport/modules/redact/detect"
 	"github.com/sallyport-gateway/sallyport/modules/redact/scrub"
 )
 
@@ -23,25 +29,45 @@ import (
 //			}
 //			replace keys   <names...> <text>
 //			replace detect <detectors...> <text>
+//			hash    keys   <names...> {
+//				key {env.<name>} | {file.<path>}
+//			}
+//			hash    detect <detectors...> {
+//				key {env.<name>} | {file.<path>}
+//			}
+//			drop | mask | replace | hash path <paths...> …
 //		}
+//		request {
+//			drop     header <names...>
+//			drop     query  <names...>
+//			block    detect <detectors...>
+//			max_body <size>
+//		}
+//		reveal   role | scope | principal <names...>
 //		on_error block | truncate
 //		mode     enforce | dry_run
 //	}
 //
-// The lines of response may be repeated.
+// The lines of response, the lines of request but max_body, and reveal may be
+// repeated.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
-	err := read.Block(d, nil, func(o *caddyfile.Dispenser) error {
+	err := read.Block(d, []string{"reveal"}, func(o *caddyfile.Dispenser) error {
 		switch o.Val() {
 		case "response":
 			return readRules(o, &h.Response)
+		case "request":
+			h.Request = new(Request)
+			return h.Request.unmarshal(o)
+		case "reveal":
+			return h.readReveal(o)
 		case "on_error":
 			return read.Word(o, &h.OnError, onErrorBlock, onErrorTruncate)
 		}
 		if ok, err := guard.Option(o, &h.Guard); ok {
 			return err
 		}
-		return read.Unknown(o, "response", "on_error", "mode")
+		return read.Unknown(o, "response", "request", "reveal", "on_error", "mode")
 	})
 	if err != nil {
 		return err
@@ -61,18 +87,20 @@ func at(d *caddyfile.Dispenser, err error) error {
 
 func readRules(o *caddyfile.Dispenser, rules *[]Rule) error {
 	var checker scrub.Checker
-	return read.Block(o, []string{"drop", "mask", "replace"}, func(o *caddyfile.Dispenser) error {
+	return read.Block(o, []string{"drop", "mask", "replace", "hash"}, func(o *caddyfile.Dispenser) error {
 		rule := Rule{Action: o.Val()}
 		var err error
 		switch o.Val() {
 		case string(scrub.Drop):
-			err = readSelector(o, &rule, "keys")
+			err = readSelector(o, &rule, "keys", "path")
 		case string(scrub.Mask):
-			err = errors.Join(readSelector(o, &rule, "keys", "detect"), readMask(o, &rule))
+			err = errors.Join(readSelector(o, &rule, "keys", "path", "detect"), readMask(o, &rule))
 		case string(scrub.Replace):
-			err = readSelector(o, &rule, "keys", "detect")
+			err = readSelector(o, &rule, "keys", "path", "detect")
+		case string(scrub.Hash):
+			err = errors.Join(readSelector(o, &rule, "keys", "path", "detect"), readKey(o, &rule))
 		default:
-			return read.Unknown(o, "drop", "mask", "replace")
+			return read.Unknown(o, "drop", "mask", "replace", "hash")
 		}
 		if err != nil {
 			return err
@@ -103,9 +131,12 @@ func readSelector(o *caddyfile.Dispenser, rule *Rule, kinds ...string) error {
 	if len(names) == 0 {
 		return o.Errf("%s %s needs at least one name", rule.Action, kind)
 	}
-	if kind == "keys" {
+	switch kind {
+	case "keys":
 		rule.Keys = names
-	} else {
+	case "path":
+		rule.Path = names
+	default:
 		rule.Detect = names
 	}
 	return nil
@@ -118,6 +149,118 @@ func readMask(o *caddyfile.Dispenser, rule *Rule) error {
 		}
 		return read.Unknown(o, "keep_last")
 	})
+}
+
+// readKey reads the block of hash. The key does not stand in errors: it may be
+// written out by mistake.
+func readKey(o *caddyfile.Dispenser, rule *Rule) error {
+	err := read.Block(o, nil, func(o *caddyfile.Dispenser) error {
+		if o.Val() != "key" {
+			return read.Unknown(o, "key")
+		}
+		if !o.NextArg() {
+			return o.Err("key needs a value")
+		}
+		if rule.Key = o.Val(); secret.Check(rule.Key) != nil {
+			return o.Errf("key: %v", secret.Check(rule.Key))
+		}
+		return nil
+	})
+	if err == nil && rule.Key == "" {
+		return at(o, rule.checkKey())
+	}
+	return err
+}
+
+func (q *Request) unmarshal(o *caddyfile.Dispenser) error {
+	return read.Block(o, []string{"drop", "block"}, func(o *caddyfile.Dispenser) error {
+		switch o.Val() {
+		case "drop":
+			return q.readDrop(o)
+		case "block":
+			var kind string
+			if err := read.Word(o, &kind, "detect"); err != nil {
+				o.RemainingArgs()
+				return err
+			}
+			return q.readBlock(o)
+		case "max_body":
+			return readSize(o, maxMaxBody, &q.MaxBody)
+		}
+		return read.Unknown(o, "drop", "block", "max_body")
+	})
+}
+
+func (q *Request) readDrop(o *caddyfile.Dispenser) error {
+	var kind string
+	if err := read.Word(o, &kind, "header", "query"); err != nil {
+		o.RemainingArgs()
+		return err
+	}
+	if kind == "header" {
+		return errors.Join(read.Values(o, checkHeader, &q.DropHeader), repeated(o, "drop header", q.DropHeader, sameHeader))
+	}
+	return errors.Join(read.Values(o, checkParameter, &q.DropQuery), repeated(o, "drop query", q.DropQuery, sameParameter))
+}
+
+func (q *Request) readBlock(o *caddyfile.Dispenser) error {
+	return errors.Join(read.Words(o, &q.Block, detect.Names()...),
+		repeated(o, "block detect", q.Block, func(a, b string) bool { return a == b }))
+}
+
+// repeated reports a name that the line behind o adds to a list that has it.
+func repeated(o *caddyfile.Dispenser, what string, names []string, same func(a, b string) bool) error {
+	o.Reset()
+	o.Next()
+	var errs []error
+	for i := max(0, len(names)-len(o.RemainingArgs())+1); i < len(names); i++ {
+		for _, other := range names[:i] {
+			if same(names[i], other) {
+				errs = append(errs, o.Errf("%s %s is written twice", what, names[i]))
+				break
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (h *Handler) readReveal(o *caddyfile.Dispenser) error {
+	if h.Reveal == nil {
+		h.Reveal = new(Reveal)
+	}
+	var kind string
+	if err := read.Word(o, &kind, "role", "scope", "principal"); err != nil {
+		o.RemainingArgs()
+		return err
+	}
+	lists := map[string]*[]string{"role": &h.Reveal.Roles, "scope": &h.Reveal.Scopes, "principal": &h.Reveal.Principals}
+	return read.Strings(o, lists[kind])
+}
+
+var units = []struct {
+	name  string
+	bytes int64
+}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"KB", 1000}, {"MB", 1_000_000}, {"B", 1}, {"", 1}}
+
+// readSize reads a size from one byte to highest.
+func readSize(o *caddyfile.Dispenser, highest int64, dst *int64) error {
+	return read.Value(o, func(s string) (int64, error) {
+		for _, unit := range units {
+			number, ok := strings.CutSuffix(s, unit.name)
+			if !ok {
+				continue
+			}
+			n, err := strconv.ParseInt(number, 10, 64)
+			if err != nil || n > math.MaxInt64/unit.bytes {
+				break
+			}
+			if n *= unit.bytes; n < 1 || n > highest {
+				return 0, fmt.Errorf("not between 1 and %d bytes", highest)
+			}
+			return n, nil
+		}
+		return 0, errors.New("not a size in bytes, such as 512, 64KiB or 1MB")
+	}, dst)
 }
 
 // Interface guards

@@ -22,8 +22,9 @@ type observer struct {
 	cause  error
 }
 
-// observe counts what would be redacted or refused.
-func (h *Handler) observe(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+// observe counts what would be redacted or refused. refused says that the request
+// was counted already.
+func (h *Handler) observe(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, refused bool) error {
 	o := &observer{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, h: h, head: r.Method == http.MethodHead}
 	defer o.inspection.release()
 	err := next.ServeHTTP(o, r)
@@ -33,7 +34,7 @@ func (h *Handler) observe(w http.ResponseWriter, r *http.Request, next caddyhttp
 	h.count(o.stream)
 	if o.reason != nil {
 		_ = h.Deny(w, r, o.reason, o.cause)
-	} else if err == nil {
+	} else if err == nil && !refused {
 		h.Allow()
 	}
 	return err

@@ -889,26 +889,36 @@ func TestDryRunLetsProtocolsPass(t *testing.T) {
 // A configuration in JSON is checked as one in a Caddyfile is, all at once.
 func TestJSONIsChecked(t *testing.T) {
 	h := &Handler{OnError: "ignore", Response: []Rule{
-		{Action: "hash", Keys: []string{"a"}},
+		{Action: "halve", Keys: []string{"a"}},
+		{Action: "hash", Path: []string{"$.h"}},
+		{Action: "hash", Keys: []string{"i"}, Key: "written out, which is wrong"},
+		{Action: "mask", Path: []string{"$['x']"}, Key: "{env.X}"},
 		{Action: "drop", Detect: []string{"card"}},
 		{Action: "drop", Keys: []string{"b"}, KeepLast: 4, Text: "x"},
 		{Action: "mask", Keys: []string{"c"}, KeepLast: 33},
 		{Action: "mask", Keys: []string{"C"}},
 		{Action: "mask"},
-		{Action: "replace", Detect: []string{"iban"}, Text: "\xff"},
-	}}
+		{Action: "replace", Detect: []string{"ssn"}, Text: "\xff"},
+	}, Request: &Request{DropHeader: []string{"Host", "X-A", "x_a"}, DropQuery: []string{"a[b]", "t", "T"}, Block: []string{"ssn"}, MaxBody: -1}, Reveal: &Reveal{}}
 	err := h.check()
 	if err == nil {
 		t.Fatal("it is not refused")
 	}
-	for _, want := range []string{`on_error "ignore"`, `unknown action "hash"`, "drop takes the names of members", "drop keeps nothing",
-		"drop takes no text", "keep_last 33", "mask keys C contradicts mask keys c", "mask selects nothing", `"iban"`, "not valid UTF-8"} {
+	for _, want := range []string{`on_error "ignore"`, `unknown action "halve"`, "hash needs a key", "write a secret as", "mask takes no key", "brackets hold", `drop header "Host"`, "drop header x_a is written twice",
+		`drop query "a[b]"`, "drop query T is written twice", "block: unknown detector", "max_body -1", "reveal names nobody", "drop takes the names of members", "drop keeps nothing",
+		"drop takes no text", "keep_last 33", "mask keys C contradicts mask keys c", "mask selects nothing", `"ssn"`, "not valid UTF-8"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error lacks %s:\n%v", want, err)
 		}
 	}
-	if err := (&Handler{}).check(); err == nil {
-		t.Error("no rules are not refused")
+	if strings.Contains(err.Error(), "written out, which") {
+		t.Errorf("the error shows the key: %v", err)
+	}
+	for _, h := range []*Handler{{}, {Request: &Request{}}, {Request: &Request{DropQuery: []string{"a"}, MaxBody: 1}},
+		{Request: &Request{DropQuery: []string{"a"}}, Reveal: &Reveal{Roles: []string{"a"}}}} {
+		if err := h.check(); err == nil {
+			t.Errorf("%+v is not refused", h)
+		}
 	}
 }
 

@@ -296,10 +296,3 @@ func sallyportKey(b []byte, from, at int, final bool) (Match, verdict) {
 	}
 	return find, yes
 }
-
-func undecided(final bool) verdict {
-	if final {
-		return no
-	}
-	return more
-}

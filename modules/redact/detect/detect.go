@@ -18,28 +18,36 @@ const (
 
 // The detectors' names.
 const (
-	Card      = "card"
-	Email     = "email"
-	JWT       = "jwt"
-	CloudKeys = "cloud_keys"
+	Card       = "card"
+	CloudKeys  = "cloud_keys"
+	Email      = "email"
+	IBAN       = "iban"
+	JWT        = "jwt"
+	PrivateKey = "private_key"
 )
 
 // Names lists the detectors there are, sorted.
-func Names() []string { return []string{Card, CloudKeys, Email, JWT} }
+func Names() []string { return []string{Card, CloudKeys, Email, IBAN, JWT, PrivateKey} }
 
 // Match is one find: b[Start:End] of the slice that was searched.
 type Match struct {
 	Start, End int
 	Detector   string
 
-	more *class // what may follow in an open-ended match; nil if it is complete
+	more  *class // what may follow in an open-ended match; nil if it is complete
+	block block  // where a private key is
 }
 
 // Rest returns how many bytes at the beginning of b still belong to the match:
-// the rest of a match that Scan reported as Open.
-func (m Match) Rest(b []byte) int {
+// the rest of a match that Scan reported as Open. It has to be given every byte
+// behind the match once, in order, until it returns less than it was given.
+func (m *Match) Rest(b []byte) (n int) {
 	if m.more == nil {
 		return 0
+	}
+	if m.block != noBlock {
+		n, m.block = m.block.rest(b)
+		return n
 	}
 	return m.more.run(b, 0, len(b))
 }
@@ -105,6 +113,12 @@ func Compile(names ...string) (*Set, error) {
 	}
 	if seen[CloudKeys] {
 		s.addCloudKeys()
+	}
+	if seen[IBAN] {
+		s.addIBANs()
+	}
+	if seen[PrivateKey] {
+		s.addPrivateKeys()
 	}
 	s.fill()
 	return s, nil

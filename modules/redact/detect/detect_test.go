@@ -59,7 +59,7 @@ func TestCompile(t *testing.T) {
 		{"every detector alone", []string{Card}, nil},
 		{"all together", Names(), nil},
 		{"nothing named", nil, []string{"no detector"}},
-		{"all errors at once", []string{"iban", Card, Card, "Email"}, []string{`"iban"`, `"card" is named twice`, `"Email"`}},
+		{"all errors at once", []string{"ssn", Card, Card, "Email"}, []string{`"ssn"`, `"card" is named twice`, `"Email"`}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := Compile(test.names...)
@@ -76,7 +76,7 @@ func TestCompile(t *testing.T) {
 }
 
 func TestASetFindsOnlyItsOwnDetectors(t *testing.T) {
-	text := "card " + visa + " mail alice@example.com token " + goodJWT + " key " + githubPT
+	text := "card " + visa + " mail alice@example.com token " + goodJWT + " key " + githubPT + " account " + goodIBAN + " " + privatePEM
 	for _, name := range Names() {
 		s, err := Compile(name)
 		if err != nil {
@@ -87,7 +87,7 @@ func TestASetFindsOnlyItsOwnDetectors(t *testing.T) {
 			t.Errorf("%s found %q", name, finds)
 		}
 	}
-	if finds := found(all(t), text); len(finds) != 4 {
+	if finds := found(all(t), text); len(finds) != 6 {
 		t.Errorf("all together found %q", finds)
 	}
 	if finds := found(&Set{}, text); finds != nil {
@@ -103,6 +103,9 @@ func TestDetectorsMeet(t *testing.T) {
 			[]string{"card:" + visa, "email:" + strings.Repeat("x", 60) + "@example.com"}},
 		{"a key in front of an address", githubPT + "@example.com", []string{"cloud_keys:" + githubPT}},
 		{"a card right behind a key's separator", "key=" + githubPT + "," + visa, []string{"cloud_keys:" + githubPT, "card:" + visa}},
+		{"an address that is an account number", goodIBAN + "@example.com", []string{"email:" + goodIBAN + "@example.com"}},
+		{"a card number inside a private key is part of it", "-----BEGIN PRIVATE KEY-----\n" + visa + "\n-----END PRIVATE KEY-----" + visa,
+			[]string{"private_key:-----BEGIN PRIVATE KEY-----\n" + visa + "\n-----END PRIVATE KEY-----", "card:" + visa}},
 		{"the password in a URL", "https://svc:hunter2@db.example.com/x", []string{"email:hunter2@db.example.com"}},
 	})
 }

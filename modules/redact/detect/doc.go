@@ -1,5 +1,5 @@
-// Package detect finds card numbers, email addresses, JSON Web Tokens and the
-// keys of cloud services in text.
+// Package detect finds card and account numbers, email addresses, JSON Web Tokens,
+// private keys and the keys of cloud services in text.
 //
 //	set, err := detect.Compile("card", "email")
 //	for from := 0; ; {
@@ -31,6 +31,12 @@
 //     "alg" or "enc", also when it was cut off behind the header.
 //   - cloud_keys: credentials that carry their issuer's mark, see [Issuers].
 //     Placeholders of the right shape count: masking one costs nothing.
+//   - iban: an account number of ISO 13616 in capitals, in one piece or in groups
+//     of four, of its country's length, with valid check digits.
+//   - private_key: a private key in PEM, from its BEGIN line to its END line: of
+//     RFC 7468, OpenSSL, OpenSSH and PGP, with line breaks in escaped form too.
+//     Of one without an END line, everything up to a quote, a bracket < > { } or
+//     a byte that is not ASCII.
 //
 // # Parts of a text
 //

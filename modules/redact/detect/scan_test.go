@@ -27,6 +27,10 @@ var corpus = []string{
 	`\u003dghp_16C7e42F292c6912E7710c838347Ae178B4a\nsk_live_abcdefghijkl\tAKIAIOSFODNN7EXAMPLEx`,
 	"SG." + strings.Repeat("a", 66) + " AIza" + strings.Repeat("b", 35) + "@x.com key-0123456789abcdef0123456789abcdef",
 	"sp_k7f3a_" + strings.Repeat("0a", 16) + "_0123abc,sp_" + strings.Repeat("a", 40) + " sp_k_" + strings.Repeat("0a", 16) + "_0123abcd",
+	"to DE89 3704 0044 0532 0130 00, " + goodIBAN + " GB82WEST12345698765432@example.com DE88370400440532013000 NO93 8601 1117 947",
+	"x " + privatePEM + " y -----BEGIN PRIVATE KEY----- " + strings.Repeat("AAAA\n", 900) + "------END PRIVATE -----END EC KEY------ z",
+	"-----BEGIN PGP PRIVATE KEY BLOCK-----\r\nVersion: x (y)\r\n\r\n" + visa + "=\r\n-----END PGP PRIVATE KEY BLOCK-----\r\n" + visa,
+	`-----BEGIN PRIVATE KEY-----\nMII\n-----END-----END PRIVATE" -----BEGIN PUBLIC KEY-----\n` + visa + `\n-----BEGIN PRIVATE KEY-----é` + visa,
 	"git@github.com:a/b.git a@b@c.de@f.gh @@@a@@b.c@ .@a.de -@a.de",
 }
 
@@ -162,6 +166,10 @@ var hostile = map[string]string{
 	"hyphens, cards":     visa + "-",
 	"the rarest pairs":   "yJ",
 	"pairs of digits":    "1-2-",
+	"countries":          "DE89",
+	"account numbers":    "DE89 3704 0044 0532 0130 0x ",
+	"private keys":       "-----BEGIN ",
+	"empty private keys": "-----BEGIN PRIVATE KEY-----\"",
 	"marks in each body": "sk-ant-",
 }
 

@@ -206,6 +206,7 @@ func (s *Stream) again() {
 	s.held, s.from, s.floor = s.held[:0], 0, 0
 	s.state, s.depth, s.begun, s.kept, s.act = atTop, 0, false, false, -1
 	s.mute, s.masked, s.keep = false, false, 0
+	s.symbol, s.counted, s.mac, s.macOf = symMember, false, nil, nil
 }
 
 // searchLine returns a line that is no data, redacted as text.

@@ -44,6 +44,9 @@ loop:
 				s.kept = true
 				object = s.inObject()
 				state = atNext
+				if s.at != nil && s.resume() {
+					break loop
+				}
 				continue
 			case c <= ' ' && isSpace(c):
 				i++
@@ -100,6 +103,9 @@ loop:
 			s.push(c == '{')
 			i++
 			object, state = c == '{', s.state
+			if s.counted {
+				break loop
+			}
 		case c == ' ' || c == '\n':
 			i++
 		case c == 't' && binary.LittleEndian.Uint32(b[i:]) == 't'|'r'<<8|'u'<<16|'e'<<24,
@@ -152,7 +158,11 @@ func index(b []byte, i int, c byte) int {
 // named reports whether a rule has the name b[start:end].
 func (s *Stream) named(start, end int) bool {
 	name := s.b[start:end]
-	return s.policy.mayName(name) && s.policy.selectorOf(name) >= 0
+	if !s.policy.mayName(name) {
+		return false
+	}
+	sel, symbol := s.policy.selectorOf(name)
+	return sel >= 0 || symbol != symMember
 }
 
 // shortNumber returns the length of the number that b begins with, if it is one

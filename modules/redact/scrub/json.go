@@ -6,7 +6,7 @@ func (s *Stream) run(i int, eof bool) (int, error) {
 	for {
 		var ok bool
 		var err error
-		if s.state >= atNext && s.depth > 0 && !s.mute && s.act < 0 {
+		if s.state >= atNext && s.depth > 0 && !s.mute && s.act < 0 && s.symbol == symMember && !s.counted {
 			i = s.fast(i)
 		}
 		switch s.state {
@@ -153,6 +153,12 @@ func (s *Stream) next(i int) (int, bool, error) {
 		return s.name(i, i)
 	case c != ',':
 		return i, false, ErrSyntax
+	case !object && s.counted && !s.mute:
+		element := s.skipSpace(i + 1)
+		if element == len(s.b) {
+			return i, false, s.limit(i, element)
+		}
+		return s.element(i, element), true, nil
 	case !object:
 		s.state = atValue
 		return i + 1, true, nil
@@ -191,39 +197,65 @@ func (s *Stream) name(start, quote int) (int, bool, error) {
 		return end + 1, true, nil
 	}
 	raw := s.b[quote+1 : end]
-	if escaped && len(s.policy.names) > 0 && !validEscapes(raw) {
+	if escaped && s.policy.HasKeys() && !validEscapes(raw) {
 		// Readers differ in what name that is.
 		return start, false, ErrSyntax
 	}
 	s.state = atColon
-	sel := s.selectorOf(raw, escaped)
+	sel, symbol := s.selectorOf(raw, escaped)
+	if s.at != nil {
+		if e := s.policy.paths.edge(s.at.states[s.depth-1], symbol); sel < 0 {
+			sel = int(e.sel)
+		}
+	}
+	if s.enter(sel, start, quote) {
+		s.symbol = symbol
+		s.content(quote+1, end, escaped)
+	}
+	return end + 1, true, nil
+}
+
+// enter begins a member or element, whose comma stands at start unless it begins
+// there itself. It reports false if the whole of it is dropped.
+func (s *Stream) enter(sel, start, begin int) bool {
 	if sel >= 0 && s.policy.effects[sel].action == Drop {
 		s.keepTo(start)
 		s.counts[sel]++
 		s.mute, s.muteAt, s.muted = true, s.depth, sel
-		return end + 1, true, nil
+		return false
 	}
-	if !s.kept && start != quote {
-		s.keepTo(start) // all members in front were dropped, and its comma goes too
+	if !s.kept && start != begin {
+		s.keepTo(start) // all in front were dropped, and its comma goes too
 		s.skipTo(start + 1)
 	}
 	s.kept, s.act = true, sel
-	s.content(quote+1, end, escaped)
-	return end + 1, true, nil
+	return true
 }
 
-func (s *Stream) selectorOf(raw []byte, escaped bool) int {
+// element begins an element of an array of which some may be selected.
+func (s *Stream) element(start, begin int) int {
+	d := s.depth - 1
+	symbol := s.policy.paths.element(s.at.indices[d])
+	s.at.indices[d]++
+	s.state = atValue
+	if s.enter(int(s.policy.paths.edge(s.at.states[d], symbol).sel), start, begin) {
+		s.symbol = symbol
+	}
+	return begin
+}
+
+func (s *Stream) selectorOf(raw []byte, escaped bool) (sel, symbol int) {
 	p := s.policy
 	switch {
-	case len(p.names) == 0:
-		return -1
+	case !p.HasKeys():
+		return -1, symMember
 	case escaped:
 		s.dec = unescape(s.dec[:0], raw)
-		sel := p.selectorOf(s.dec)
+		sel, symbol = p.selectorOf(s.dec)
 		s.dec = s.dec[:0]
-		return sel
+		return sel, symbol
 	case !p.mayName(raw):
-		return -1
+		return -1, symMember
 	}
 	return p.selectorOf(raw)
 }

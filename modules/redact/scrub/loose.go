@@ -4,7 +4,8 @@ package scrub
 // is not quite JSON (NaN, a comment, a call around it) and in JSON inside a
 // string, where the quotes have backslashes in front. What follows the colon is
 // its value: a string, an object or array, or anything else up to a delimiter.
-// drop does what mask does here, and no characters are kept.
+// drop and hash do what mask does here, and no characters are kept. A path is
+// found by the last name in it, wherever that is.
 
 const (
 	// maxLooseName bounds a name as it is written, maxLooseGap the white space
@@ -126,7 +127,16 @@ func (s *Stream) looseName(colon int) int {
 	}
 	s.loose = loose{slashes: slashes}
 	name := b[start:end]
-	return s.selectorOf(name, index(name, 0, '\\') < len(name))
+	if index(name, 0, '\\') < len(name) {
+		s.dec = unescape(s.dec[:0], name)
+		sel := s.policy.looseOf(s.dec)
+		s.dec = s.dec[:0]
+		return sel
+	}
+	if !s.policy.mayName(name) {
+		return -1
+	}
+	return s.policy.looseOf(name)
 }
 
 // looseValue takes the beginning of a value.

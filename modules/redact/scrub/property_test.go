@@ -2,10 +2,15 @@ package scrub
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
+	"unsafe"
 )
 
 // bodies is what cuts and fuzzing begin with.
@@ -34,8 +39,7 @@ var eventBodies = []string{
 }
 
 func TestCutsDoNotChangeWhatComesOut(t *testing.T) {
-	p := everything(t)
-	check := func(kind Kind, body string) {
+	check := func(p *Policy, kind Kind, body string) {
 		want, counts, failed := redactParts(p, kind, []byte(body), func(rest int) int { return rest })
 		compare := func(how string, cut func(rest int) int) {
 			t.Helper()
@@ -61,11 +65,17 @@ func TestCutsDoNotChangeWhatComesOut(t *testing.T) {
 	}
 	for _, body := range bodies {
 		for _, kind := range []Kind{JSON, Text, Sniff} {
-			check(kind, body)
+			check(everything(t), kind, body)
 		}
 	}
+	for _, body := range pathBodies {
+		for _, kind := range []Kind{JSON, Text, Sniff} {
+			check(pathOracle(t), kind, body)
+		}
+	}
+	check(pathOracle(t), Events, pathEvents)
 	for _, body := range eventBodies {
-		check(Events, body)
+		check(everything(t), Events, body)
 	}
 }
 
@@ -120,40 +130,98 @@ func parseText(text string) (any, error) {
 
 // redactTree does to a tree what a policy of drop, mask and replace by name and
 // mask by detector does to its text.
-func redactTree(p *Policy, v any) any {
+func redactTree(p *Policy, v any, at ...any) any {
 	switch v := v.(type) {
 	case object:
 		o := object{}
 		for _, m := range v {
-			sel := p.selectorOf([]byte(m.name))
 			name, _ := redactTree(p, m.name).(string)
-			switch {
-			case sel < 0:
-				o = append(o, member{name, redactTree(p, m.value)})
-			case p.effects[sel].action == Drop:
-			case p.effects[sel].action == Replace:
-				var text any
-				_ = json.Unmarshal(p.effects[sel].quoted, &text)
-				o = append(o, member{name, text})
-			default:
-				o = append(o, member{name, maskTree(m.value, p.effects[sel].keep)})
+			if value, kept := redactChild(p, m.value, append(at[:len(at):len(at)], m.name)); kept {
+				o = append(o, member{name, value})
 			}
 		}
 		return o
 	case []any:
 		a := []any{}
-		for _, e := range v {
-			a = append(a, redactTree(p, e))
+		for i, e := range v {
+			if value, kept := redactChild(p, e, append(at[:len(at):len(at)], i)); kept {
+				a = append(a, value)
+			}
 		}
 		return a
 	case string:
 		return redactString(p, v)
 	case json.Number:
 		if digits, ok := p.set.Number([]byte(v)); ok {
+			if p.effects[p.detectors["card"]].action == Hash {
+				return tokenOf(digits)
+			}
 			return json.Number(maskedNumber([]byte(digits), p.effects[p.detectors["card"]].keep))
 		}
 	}
 	return v
+}
+
+// redactChild does it to a member or element, at the end of the names and indices
+// that lead there.
+func redactChild(p *Policy, v any, at []any) (value any, kept bool) {
+	sel := -1
+	if name, ok := at[len(at)-1].(string); ok {
+		sel, _ = p.selectorOf([]byte(name))
+	}
+	for i := 0; sel < 0 && p.paths != nil && i < len(p.paths.rules); i++ {
+		if leads(p.paths.rules[i], at) {
+			sel = p.paths.sels[i]
+		}
+	}
+	if sel < 0 {
+		return redactTree(p, v, at...), true
+	}
+	switch e := &p.effects[sel]; e.action {
+	case Drop:
+		return nil, false
+	case Replace:
+		var text any
+		_ = json.Unmarshal(e.quoted, &text)
+		return text, true
+	case Hash:
+		switch v.(type) {
+		case object, []any:
+			return nil, true
+		case nil:
+			return tokenOf("null"), true
+		}
+		return tokenOf(fmt.Sprint(v)), true
+	default:
+		return maskTree(v, e.keep), true
+	}
+}
+
+// leads reports whether the steps lead exactly to where the names and indices do.
+func leads(steps []step, at []any) bool {
+	if len(steps) == 0 || len(at) == 0 {
+		return len(steps) == len(at)
+	}
+	s := steps[0]
+	name, isName := at[0].(string)
+	folded, _ := fold(nil, []byte(name))
+	switch s.kind {
+	case stepName:
+		return isName && string(folded) == s.name && leads(steps[1:], at[1:])
+	case stepDeep:
+		return isName && string(folded) == s.name && leads(steps[1:], at[1:]) || leads(steps, at[1:])
+	case stepIndex:
+		return !isName && at[0].(int) == s.index && leads(steps[1:], at[1:])
+	}
+	return !isName && leads(steps[1:], at[1:])
+}
+
+var testKey = []byte("a key of this test, not a secret")
+
+func tokenOf(value string) string {
+	mac := hmac.New(sha256.New, testKey)
+	_, _ = io.WriteString(mac, value)
+	return hex.EncodeToString(mac.Sum(nil))[:32]
 }
 
 func maskTree(v any, keep int) any {
@@ -174,6 +242,15 @@ func redactString(p *Policy, v string) string {
 			return out + v[from:]
 		}
 		e := p.effects[p.detectors[m.Detector]]
+		if e.action == Hash {
+			found := v[m.Start:m.End]
+			if m.Detector == "card" || m.Detector == "iban" {
+				found = strings.NewReplacer(" ", "", "-", "").Replace(found)
+			}
+			out += v[from:m.Start] + tokenOf(found)
+			from = m.End
+			continue
+		}
 		out += v[from:m.Start] + string(e.plain) + string(lastOf([]byte(v[m.Start:m.End]), e.keep))
 		from = m.End
 	}
@@ -235,10 +312,44 @@ func oracle(t testing.TB) *Policy {
 	)
 }
 
+// pathOracle has the selectors that oracle has not, and those where they meet.
+func pathOracle(t testing.TB) *Policy {
+	return compile(t,
+		Rule{Action: Drop, Keys: []string{"secret"}},
+		Rule{Action: Hash, Keys: []string{"pin"}, Key: testKey},
+		Rule{Action: Hash, Paths: []string{"$.a.iban", "$..card", "$.ids[*]", "$.b[2].x"}, Key: testKey},
+		Rule{Action: Drop, Paths: []string{"$.list[0]", "$.list[2]", "$.rows[*].gone", "$..deep..gone", "$[0].first"}},
+		Rule{Action: Drop, Paths: []string{"$.a.dropped", "$.none[*]"}},
+		Rule{Action: Mask, Paths: []string{"$.matrix[1][*]", "$.a.b.c"}, KeepLast: 2},
+		Rule{Action: Replace, Paths: []string{"$.nested.password", "$.list[3].note"}, Text: "<gone>"},
+		Rule{Action: Hash, Detectors: []string{"card", "jwt", "private_key", "iban"}, Key: testKey},
+		Rule{Action: Mask, Detectors: []string{"email", "cloud_keys"}, KeepLast: 2},
+	)
+}
+
+// pathBodies are for pathOracle.
+var pathBodies = []string{
+	`{"a":{"iban":"x","b":{"c":"12345"},"dropped":{"a":[1]},"IBAN":1.50,"i\u0062an":true,"iban":null},"iban":"kept","card":[1,{"card":2}]}`,
+	`{"list":[ {"x":1} , 2 , [3] , {"note":"n","card":"é\n\ud83d\ude00"} , 5 ] ,"list":[1],"list":[],"none":[1 , 2,[{}]],"none":[]}`,
+	`{"list":[1,2,3]}{"list":[{"list":[1,2,3]},2,{"a":[]},4]} [{"first":1,"second":2},{"first":3}]`,
+	`{"rows":[{"gone":1},{"gone":1,"b":2},{"a":{"gone":1}},[{"gone":1}]],"deep":{"x":[{"gone":{},"y":{"deep":1,"gone":2}}],"gone":3},"gone":4}`,
+	`{"matrix":[[1,2],["abcdef",{"a":1},12345,null],[3]],"ids":[1,"1",true,null,[1],{"a":2}],"b":[{"x":1},{"x":2},{"x":3,"y":1},{"x":4}]}`,
+	`{"nested":{"password":[1,2],"x":{"password":1}},"secret":1,"pin":{"a":1},"a":{"secret":1,"pin":-0.5e-7}}`,
+	`{"t":"` + jwt + ` 4111 1111-1111 4111 1111 1111 1111 ` + visa + ` DE89 3704 0044 0532 0130 00 DE89370400440532013000","n":` + visa + `}`,
+	`{"t":"-----BEGIN PRIVATE KEY-----\nMIIB\u002b\/==\n-----END PRIVATE KEY-----\n` + strings.Repeat("x", 5000) + `","iban":1}`,
+	`{"a":{"iban":"` + strings.Repeat("x", 40_000) + `\u0041"},"t":"` + jwt + strings.Repeat("A", 40_000) + `"}`,
+	`{"ids":[` + strings.Repeat(" ", 300) + `1` + strings.Repeat(" ", 300) + `,` + strings.Repeat(" ", 300) + `2]}`,
+	`{"ids":[1,]}`, `{"ids":[`, `{"a":{"iban":"x`, `{"list":[NaN,{"card":1}]}`, `{"list":[1 2]}`, `{"card" 1}`, `f({"card":{"x":1},'iban':2,"c":"x\"y"})`,
+}
+
+var pathEvents = "data: {\"card\":\"x\ndata: \"}\n\ndata: {\"list\":[1,\ndata: 2,3],\"card\":\"y\"}\n\ndata: {\"ids\":[1\n\ndata: {\"a\":[1]}\n\n"
+
 func TestBodiesAgainstTheOracle(t *testing.T) {
-	for _, body := range bodies {
-		for _, size := range []int{1 + len(body)/2000, 7, 1 << 20} {
-			checkBody(t, oracle(t), body, func(int) int { return size })
+	for policy, bodies := range map[*Policy][]string{oracle(t): bodies, pathOracle(t): append(pathBodies, bodies...)} {
+		for _, body := range bodies {
+			for _, size := range []int{1 + len(body)/2000, 7, 1 << 20} {
+				checkBody(t, policy, body, func(int) int { return size })
+			}
 		}
 	}
 }
@@ -247,16 +358,21 @@ func FuzzJSON(f *testing.F) {
 	for _, body := range bodies {
 		f.Add([]byte(body), []byte{1, 5, 40})
 	}
-	p := oracle(f)
+	for _, body := range pathBodies {
+		f.Add([]byte(body), []byte{2, 3, 60})
+	}
+	policies := []*Policy{oracle(f), pathOracle(f)}
 	f.Fuzz(func(t *testing.T, body, cuts []byte) {
-		i := 0
-		checkBody(t, p, string(body), func(int) int {
-			if len(cuts) == 0 {
-				return 1
-			}
-			i++
-			return int(cuts[i%len(cuts)]) + 1
-		})
+		for _, p := range policies {
+			i := 0
+			checkBody(t, p, string(body), func(int) int {
+				if len(cuts) == 0 {
+					return 1
+				}
+				i++
+				return int(cuts[i%len(cuts)]) + 1
+			})
+		}
 	})
 }
 
@@ -284,11 +400,12 @@ func FuzzMembers(f *testing.F) {
 // FuzzKinds looks for a difference that cuts make in all other kinds, and for
 // panics.
 func FuzzKinds(f *testing.F) {
-	for _, body := range append(bodies, eventBodies...) {
+	for _, body := range append(append(bodies, eventBodies...), append(pathBodies, pathEvents)...) {
 		f.Add([]byte(body), uint8(2), uint8(3))
 	}
-	p := everything(f)
+	policies := []*Policy{everything(f), pathOracle(f)}
 	f.Fuzz(func(t *testing.T, body []byte, kind, size uint8) {
+		p := policies[kind/4%2]
 		k := Kind(kind % 4)
 		want, _, failed := redactParts(p, k, body, func(rest int) int { return rest })
 		got, _, err := redactParts(p, k, body, func(int) int { return int(size) + 1 })
@@ -299,7 +416,6 @@ func FuzzKinds(f *testing.F) {
 }
 
 func TestAStreamStaysSmall(t *testing.T) {
-	p := everything(t)
 	long := strings.Repeat("x", 300_000)
 	var out bytes.Buffer
 	for name, body := range map[string]string{
@@ -312,7 +428,14 @@ func TestAStreamStaysSmall(t *testing.T) {
 		"a string without an end":   `["` + long,
 		"undecided beginnings":      `["` + strings.Repeat("-eyJhbGci", 30_000) + `"]`,
 		"what looks like addresses": `["` + strings.Repeat("a.b@", 50_000) + `"]`,
+		"a long hashed value":       `{"a":{"iban":"` + strings.Repeat(`\u0041`, 50_000) + `"}}`,
+		"a long private key":        `{"x":"-----BEGIN PRIVATE KEY-----` + long + `"}`,
+		"a long list":               `{"ids":[` + strings.Repeat(`"x",`, 100_000) + `1]}`,
 	} {
+		p := everything(t)
+		if strings.Contains(body, "{\"") {
+			p = pathOracle(t)
+		}
 		s := p.NewStream(&out, JSON)
 		for rest := body; rest != ""; {
 			n := min(len(rest), 32<<10)
@@ -320,7 +443,7 @@ func TestAStreamStaysSmall(t *testing.T) {
 				t.Fatalf("%s: %v", name, err)
 			}
 			rest = rest[n:]
-			if size := cap(s.held) + cap(s.out) + cap(s.dec) + cap(s.tail); size > 46<<10 {
+			if size := cap(s.held) + cap(s.out) + cap(s.dec) + cap(s.tail) + int(unsafe.Sizeof(place{})); size > 46<<10 {
 				t.Errorf("%s: a stream of %d bytes", name, size)
 				break
 			}

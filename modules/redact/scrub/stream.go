@@ -2,6 +2,7 @@ package scrub
 
 import (
 	"errors"
+	"hash"
 	"io"
 	"slices"
 	"sync"
@@ -104,6 +105,13 @@ type Stream struct {
 	muteAt int  // the depth of that value
 	muted  int  // the selector it is dropped for
 
+	symbol  int    // in paths, of the member or element whose value comes
+	counted bool   // in an array whose elements paths tell apart
+	at      *place // nil if the policy has no paths
+
+	mac   hash.Hash  // of the value or match that a token takes the place of, while inside it
+	macOf *sync.Pool // where it comes from
+
 	masked bool // the value is a string whose quotes stay
 	keep   int  // characters of a masked string to leave, while inside it
 	chars  int  // of it so far, without the last ones
@@ -128,7 +136,12 @@ var streams = sync.Pool{New: func() any {
 // NewStream makes a stream that writes to w. Release gives its memory back.
 func (p *Policy) NewStream(w io.Writer, kind Kind) *Stream {
 	s := streams.Get().(*Stream)
-	*s = Stream{policy: p, w: w, held: s.held[:0], out: s.out[:0], tail: s.tail[:0], dec: s.dec[:0], counts: s.counts, act: -1}
+	*s = Stream{policy: p, w: w, held: s.held[:0], out: s.out[:0], tail: s.tail[:0], dec: s.dec[:0], counts: s.counts, at: s.at, act: -1}
+	if p.paths == nil {
+		s.at = nil
+	} else if s.at == nil {
+		s.at = new(place)
+	}
 	s.counts = slices.Grow(s.counts[:0], len(p.selectors))[:len(p.selectors)]
 	clear(s.counts)
 	switch kind {
@@ -144,7 +157,7 @@ func (p *Policy) NewStream(w io.Writer, kind Kind) *Stream {
 
 // Release ends the use of a stream.
 func (s *Stream) Release() {
-	*s = Stream{held: s.held, out: s.out, tail: s.tail, dec: s.dec, counts: s.counts}
+	*s = Stream{held: s.held, out: s.out, tail: s.tail, dec: s.dec, counts: s.counts, at: s.at}
 	streams.Put(s)
 }
 

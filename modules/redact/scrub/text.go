@@ -134,6 +134,15 @@ func (s *Stream) match(m detect.Match, text []byte, open bool) {
 	sel := s.policy.detectors[m.Detector]
 	s.counts[sel]++
 	e := &s.policy.effects[sel]
+	if e.action == Hash {
+		s.beginToken(e)
+		s.open, s.openSel, s.openLen, s.tail = m, sel, 0, s.tail[:0]
+		s.drop(text)
+		if !open {
+			s.closeMatch()
+		}
+		return
+	}
 	if s.state == inText {
 		s.emit(e.plain)
 	} else {
@@ -149,6 +158,10 @@ func (s *Stream) match(m detect.Match, text []byte, open bool) {
 
 // drop takes a part of the open match.
 func (s *Stream) drop(text []byte) {
+	if s.mac != nil {
+		s.hashFound(s.open.Detector, text)
+		return
+	}
 	s.openLen += len(text)
 	keep := s.policy.effects[s.openSel].keep
 	text = text[max(0, len(text)-keep):]
@@ -160,7 +173,9 @@ func (s *Stream) drop(text []byte) {
 
 // closeMatch ends the open match. Its alphabet is ASCII.
 func (s *Stream) closeMatch() {
-	if keep := s.policy.effects[s.openSel].keep; s.openLen >= 2*keep {
+	if s.mac != nil {
+		s.endToken()
+	} else if keep := s.policy.effects[s.openSel].keep; s.openLen >= 2*keep {
 		s.emit(s.tail)
 	}
 	s.open = detect.Match{}

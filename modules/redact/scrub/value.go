@@ -18,6 +18,8 @@ func (s *Stream) value(i int, eof bool) (int, bool, error) {
 	case c == ']' && s.state == atElement:
 		s.close(i + 1)
 		return i + 1, true, nil
+	case s.state == atElement && s.counted && !s.mute:
+		return s.element(i, i), true, nil
 	case c == '-' || c >= '0' && c <= '9':
 		return s.number(i, eof)
 	case c == 't':
@@ -58,6 +60,12 @@ func (s *Stream) begin(i int, c byte) {
 	e := &s.policy.effects[s.act]
 	s.mute, s.muteAt, s.muted = true, s.depth, s.act
 	s.act = -1
+	if e.action == Hash && c == '"' {
+		s.emit([]byte(`"`))
+		s.beginToken(e)
+		s.masked = true
+		return
+	}
 	if e.action == Mask && c == '"' {
 		s.emit([]byte(`"`))
 		s.emit(e.text)
@@ -70,6 +78,9 @@ func (s *Stream) begin(i int, c byte) {
 
 // unmute ends the value that was left out, at i.
 func (s *Stream) unmute(i int) {
+	if s.mac != nil {
+		s.endToken()
+	}
 	if s.masked {
 		s.emit([]byte(`"`))
 	}
@@ -78,6 +89,9 @@ func (s *Stream) unmute(i int) {
 }
 
 func (s *Stream) push(object bool) {
+	if s.at != nil && !s.mute {
+		s.descend(object)
+	}
 	bit := uint64(1) << (s.depth % 64)
 	if object {
 		s.kinds[s.depth/64] |= bit
@@ -92,12 +106,36 @@ func (s *Stream) push(object bool) {
 	}
 }
 
+// descend finds the place among the paths of a container that begins.
+func (s *Stream) descend(object bool) {
+	state := uint16(start)
+	if d := s.depth - 1; d >= 0 {
+		if s.symbol == symMember && !s.inObject() {
+			s.symbol = symElement
+		}
+		state = s.policy.paths.edge(s.at.states[d], s.symbol).state
+	}
+	s.symbol = symMember
+	s.at.states[s.depth], s.at.indices[s.depth] = state, 0
+	s.counted = !object && s.policy.paths.counts[state]
+}
+
+// resume is called where a container ended, in the one around it. It reports
+// whether elements are counted there.
+func (s *Stream) resume() bool {
+	s.counted = s.depth > 0 && !s.inObject() && s.policy.paths.counts[s.at.states[s.depth-1]]
+	return s.counted
+}
+
 // close ends an object or array, at i. It was a member or an element itself that
 // was not dropped.
 func (s *Stream) close(i int) {
 	s.depth--
 	if !s.mute {
 		s.kept = true
+		if s.at != nil {
+			s.resume()
+		}
 	}
 	s.ended(i)
 }
@@ -107,7 +145,7 @@ func (s *Stream) ended(i int) {
 	if s.mute && s.depth == s.muteAt {
 		s.unmute(i)
 	}
-	s.state = atNext
+	s.state, s.symbol = atNext, symMember
 	if s.depth == 0 {
 		s.state = atTop
 	}
@@ -121,11 +159,42 @@ func (s *Stream) literal(i int, want string, eof bool) (int, bool, error) {
 	if n == 0 {
 		return i, false, ErrSyntax
 	}
-	if s.act >= 0 {
+	switch {
+	case s.act >= 0 && s.policy.effects[s.act].action == Hash:
+		s.hashScalar(i, i+n)
+	case s.act >= 0:
 		s.begin(i, want[0])
 	}
 	s.ended(i + n)
 	return i + n, true, nil
+}
+
+// hashScalar puts a token in place of b[i:end], a number or a literal.
+func (s *Stream) hashScalar(i, end int) {
+	s.keepTo(i)
+	s.counts[s.act]++
+	s.token(&s.policy.effects[s.act], s.b[i:end])
+	s.act = -1
+	s.skipTo(end)
+}
+
+// hashUnits hashes b[i:end], a part of a string, as what it stands for.
+func (s *Stream) hashUnits(i, end int, final bool) int {
+	var out [utf8.UTFMax]byte
+	for i < end {
+		if n := closing(s.b[:end], i); n > i {
+			s.mac.Write(s.b[i:n])
+			i = n
+			continue
+		}
+		n, decoded := unit(s.b[i:end], final, &out)
+		if n == 0 {
+			break
+		}
+		s.mac.Write(out[:decoded])
+		i += n
+	}
+	return i
 }
 
 // stringRest takes a part of a string that may go on behind the input.
@@ -134,6 +203,8 @@ func (s *Stream) stringRest(i int, eof bool) (int, bool) {
 	whole := end < len(s.b)
 	final := whole || eof
 	switch {
+	case s.mute && s.mac != nil:
+		i = s.hashUnits(i, end, final)
 	case s.mute && s.keep > 0:
 		i = s.keepLast(i, end, final)
 	case s.mute || s.policy.set == nil:
@@ -216,6 +287,8 @@ func (s *Stream) number(i int, eof bool) (int, bool, error) {
 		return i, false, ErrSyntax
 	}
 	switch {
+	case s.act >= 0 && s.policy.effects[s.act].action == Hash:
+		s.hashScalar(i, end)
 	case s.act >= 0:
 		s.keepTo(i)
 		s.counts[s.act]++
@@ -261,9 +334,12 @@ func (s *Stream) searchNumber(i, end int) {
 	sel := s.policy.detectors[detect.Card]
 	s.counts[sel]++
 	s.keepTo(i)
-	if e := &s.policy.effects[sel]; e.action == Mask {
+	switch e := &s.policy.effects[sel]; e.action {
+	case Hash:
+		s.token(e, []byte(digits))
+	case Mask:
 		s.emit(maskedNumber([]byte(digits), e.keep))
-	} else {
+	default:
 		s.emit(e.number)
 	}
 	s.skipTo(end)
