@@ -82,7 +82,7 @@ func (r *reader) routes(list any, path string, in flow) flow {
 			in = out
 		case !matched && ends:
 			in.ended = out.ended
-		case matched && ends && group == "" && out.ended.reachesBackend():
+		case matched && ends && out.ended.reachesBackend():
 			// Some go on to a backend and see nothing of what follows. What answers
 			// by itself under a condition, such as a redirect, is no way around a guard.
 			in.ended = out.ended
