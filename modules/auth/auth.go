@@ -128,7 +128,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	// Before anything is decided: a request that is refused can still reach a
 	// backend in the error routes, and one that passes by, past the matcher, does.
 	held := h.identity.takeFrom(r)
-	expose(r)
+	guard.Expose(r)
 	req, err := h.Begin(w, r)
 	if err != nil {
 		return err
