@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -80,6 +81,7 @@ type Config struct {
 	names  map[[2]string]string
 	checks map[string]func() error
 	once   map[any]any
+	paths  map[string]http.Handler
 }
 
 // Define says that the name of a kind means definition in this configuration.
@@ -109,6 +111,24 @@ func (c *Config) Ready(name string, check func() error) {
 		c.checks = make(map[string]func() error)
 	}
 	c.checks[name] = check
+}
+
+// Publish adds a document that the health directive serves at path, to GET and HEAD
+// requests of whoever may probe; a second one of the same path replaces the first.
+func (c *Config) Publish(path string, document http.Handler) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.paths == nil {
+		c.paths = make(map[string]http.Handler)
+	}
+	c.paths[path] = document
+}
+
+// Published returns the document at path, or nil.
+func (c *Config) Published(path string) http.Handler {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.paths[path]
 }
 
 // The errors of a gateway that is not ready whatever its modules say.
