@@ -25,9 +25,9 @@ func RequestID(r *http.Request) string {
 // or of status where no guard refused it. Headers that are set already stay.
 func WriteProblem(w http.ResponseWriter, r *http.Request, status int) {
 	var doc []byte
-	var refusal *Refusal
-	if err, _ := r.Context().Value(caddyhttp.ErrorCtxKey).(error); errors.As(err, &refusal) && refusal.Reason.Status == status {
-		doc = append(doc, refusal.Reason.problem...)
+	if reason := reasonOf(r); reason != nil && reason.Status == status {
+		doc = append(doc, reason.problem...)
+		sayWhen(w.Header(), reason)
 	} else {
 		doc = append(doc, members("about:blank", statusTitle(status), status)...)
 	}
@@ -47,6 +47,21 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, status int) {
 	}
 	w.WriteHeader(status)
 	_, _ = w.Write(doc) // which net/http leaves out of an answer to HEAD
+}
+
+// reasonOf is why r was refused, or nil.
+func reasonOf(r *http.Request) *Reason {
+	var refusal *Refusal
+	if err, _ := r.Context().Value(caddyhttp.ErrorCtxKey).(error); errors.As(err, &refusal) {
+		return refusal.Reason
+	}
+	return nil
+}
+
+func sayWhen(h http.Header, reason *Reason) {
+	if reason != nil && reason.retryAfter != "" {
+		h.Set("Retry-After", reason.retryAfter)
+	}
 }
 
 // members are the fixed members of a problem document, without the closing brace.
