@@ -31,6 +31,7 @@ var Table = []Entry{
 	{"allowlist", "redir", "cheapest verdict first: an address that may not call costs nothing else"},
 	{"cors", "redir", "a preflight carries no credentials, so it is answered before auth; its headers stay on every later refusal"},
 	{"rate_limiter", "redir", "protects auth, whose signature checks are the dearest step, from floods"},
+	{"verify_gateway", "redir", "in front of a service: what did not come through the gateway costs nothing more, and its caller is the principal below"},
 	{"auth", "redir", "finds the principal that everything below decides on"},
 	{"access_rules", "redir", "decides what that principal may call, before it can cost anything"},
 	{"quota", "redir", "charges the principal that auth found, and only for calls it may make"},
