@@ -19,4 +19,5 @@ import (
 	_ "github.com/sallyport-gateway/sallyport/modules/redact"
 	_ "github.com/sallyport-gateway/sallyport/modules/storage"
 	_ "github.com/sallyport-gateway/sallyport/modules/tlspolicy"
+	_ "github.com/sallyport-gateway/sallyport/modules/upstream"
 )
