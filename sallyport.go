@@ -21,5 +21,6 @@ import (
 	_ "github.com/sallyport-gateway/sallyport/modules/storage"
 	_ "github.com/sallyport-gateway/sallyport/modules/telemetry"
 	_ "github.com/sallyport-gateway/sallyport/modules/tlspolicy"
+	_ "github.com/sallyport-gateway/sallyport/modules/upstream"
 	_ "github.com/sallyport-gateway/sallyport/modules/validate"
 )

@@ -33,6 +33,7 @@ var Table = []Entry{
 	{"security_headers", "redir", "every response has them, the refusals of what stands behind too; outside cors, with which it has to agree"},
 	{"cors", "redir", "a preflight carries no credentials, so it is answered before auth; its headers stay on every later refusal"},
 	{"rate_limiter", "redir", "protects auth, whose signature checks are the dearest step, from floods"},
+	{"verify_gateway", "redir", "in front of a service: what did not come through the gateway costs nothing more, and its caller is the principal below"},
 	{"auth", "redir", "finds the principal that everything below decides on"},
 	{"access_rules", "redir", "decides what that principal may call, before it can cost anything"},
 	{"quota", "redir", "charges the principal that auth found, and only for calls it may make"},

@@ -46,6 +46,10 @@ const directives = `
 			key_file k.pem
 		}
 	}
+	verify_gateway {
+		audience a
+		jwks file k.json
+	}
 	rate_limiter {
 		zone r {
 			key client_ip
@@ -67,7 +71,7 @@ const directives = `
 var chain = []string{
 	"telemetry", "tracing",
 	"headers", // header: sets response headers also on refusals
-	"allowlist", "cors", "rate_limiter", "auth", "access_rules", "quota",
+	"allowlist", "cors", "rate_limiter", "verify_gateway", "auth", "access_rules", "quota",
 	"static_response", "rewrite", "headers", "encode", // redir, rewrite, request_header, encode
 	"redact", "health", "problem", "reverse_proxy",
 }
@@ -81,7 +85,7 @@ func TestTheChain(t *testing.T) {
 		{"inside handle", "http://localhost {\n\thandle {" + directives + "}\n}", chain},
 		{"inside route it is that of the file", "http://localhost {\n\troute {" + directives + "}\n}", []string{
 			"reverse_proxy", "problem", "health", "redact", "encode", "headers", "rewrite", "static_response",
-			"quota", "access_rules", "auth", "rate_limiter", "cors", "allowlist", "headers", "tracing", "telemetry",
+			"quota", "access_rules", "auth", "verify_gateway", "rate_limiter", "cors", "allowlist", "headers", "tracing", "telemetry",
 		}},
 		{"a guard of the site stands in front of one in handle", `http://localhost {
 	handle {

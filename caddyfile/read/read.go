@@ -145,6 +145,24 @@ func Values[T any](o *caddyfile.Dispenser, parse func(string) (T, error), dst *[
 	return errors.Join(errs...)
 }
 
+// At gives each of the joined errors the position at which d began.
+func At(d *caddyfile.Dispenser, err error) error {
+	if err == nil {
+		return nil
+	}
+	d.Reset()
+	d.Next()
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return d.WrapErr(err)
+	}
+	var errs []error
+	for _, err := range joined.Unwrap() {
+		errs = append(errs, At(d, err))
+	}
+	return errors.Join(errs...)
+}
+
 func oneOf(allowed []string) func(string) (string, error) {
 	return func(s string) (string, error) {
 		if !slices.Contains(allowed, s) {

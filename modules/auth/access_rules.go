@@ -4,15 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/sallyport-gateway/sallyport/caddyfile/order"
-	"github.com/sallyport-gateway/sallyport/modules/auth/access"
+	"github.com/sallyport-gateway/sallyport/modules/internal/access"
 	"github.com/sallyport-gateway/sallyport/modules/internal/decision"
 	"github.com/sallyport-gateway/sallyport/modules/internal/guard"
+	"github.com/sallyport-gateway/sallyport/modules/internal/rules"
 )
 
 func init() {
@@ -74,9 +74,7 @@ type AccessRules struct {
 	// names. Default: deny.
 	Otherwise string `json:"otherwise,omitempty"`
 
-	policy    *access.Policy
-	overrides bool // X-HTTP-Method-Override can get here
-	slashes   bool // an encoded slash can
+	judge rules.Judge
 }
 
 // CaddyModule returns the Caddy module information.
@@ -89,16 +87,14 @@ func (*AccessRules) CaddyModule() caddy.ModuleInfo {
 
 // Provision implements caddy.Provisioner.
 func (h *AccessRules) Provision(ctx caddy.Context) error {
-	var err error
-	if h.policy, err = h.compile(); err != nil {
+	policy, err := h.compile()
+	if err != nil {
 		return err
 	}
 	if err := h.Setup(ctx, "access_rules"); err != nil {
 		return err
 	}
-	allowed, lenient := h.Suite().Canonical, h.Suite().CanonicalDryRun
-	h.overrides = (allowed.MethodOverride || lenient) && h.policy.ByMethod()
-	h.slashes = allowed.EncodedSlash || lenient
+	h.judge = rules.New(policy, h.Suite())
 	return nil
 }
 
@@ -126,7 +122,7 @@ func (h *AccessRules) ServeHTTP(w http.ResponseWriter, r *http.Request, next cad
 	if req == nil {
 		return next.ServeHTTP(w, r)
 	}
-	d := h.decide(r, req)
+	d := h.judge.Decide(r.Header, req)
 	if d.Verdict == access.Allowed {
 		h.Guard.Allow()
 		return next.ServeHTTP(w, r)
@@ -138,47 +134,6 @@ func (h *AccessRules) ServeHTTP(w http.ResponseWriter, r *http.Request, next cad
 		return err
 	}
 	return next.ServeHTTP(w, r)
-}
-
-// decide judges the request, and where it can have other readings, those too.
-func (h *AccessRules) decide(r *http.Request, req *guard.Request) access.Decision {
-	q := access.Request{Method: req.Method, Host: req.Host, Path: req.Path}
-	d := h.decideMethods(r, q, req)
-	// Some servers decode %2F before they split the path, others never do.
-	if h.slashes && d.Verdict == access.Allowed && strings.Contains(q.Path, "%2F") {
-		q.Path = strings.ReplaceAll(q.Path, "%2F", "/")
-		d = h.decideMethods(r, q, req)
-	}
-	return d
-}
-
-// methodOverrides are the headers with which frameworks let a caller name
-// another method than that of the request line.
-var methodOverrides = [...]string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override"}
-
-func (h *AccessRules) decideMethods(r *http.Request, q access.Request, req *guard.Request) access.Decision {
-	d := h.policy.Decide(q, req.Principal)
-	if !h.overrides {
-		return d
-	}
-	for _, name := range methodOverrides {
-		for _, value := range r.Header[name] {
-			if d.Verdict != access.Allowed {
-				return d
-			}
-			// What is no method may be one to somebody: "DELETE, GET".
-			if q.Method = strings.ToUpper(strings.TrimSpace(value)); !isMethod(q.Method) {
-				return access.Decision{Verdict: access.NotAllowed}
-			}
-			d = h.policy.Decide(q, req.Principal)
-		}
-	}
-	return d
-}
-
-func isMethod(s string) bool {
-	_, err := access.ParseMethod(s)
-	return err == nil
 }
 
 // ruleName is the rule that refused, as the cause in the debug log.

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/sallyport-gateway/sallyport/modules/auth/apikey"
-	"github.com/sallyport-gateway/sallyport/modules/auth/jwt"
 	"github.com/sallyport-gateway/sallyport/modules/internal/decision"
+	"github.com/sallyport-gateway/sallyport/modules/internal/jwt"
 	"github.com/sallyport-gateway/sallyport/modules/internal/principal"
 )
 

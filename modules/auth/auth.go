@@ -12,11 +12,9 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sallyport-gateway/sallyport/caddyfile/order"
-	"github.com/sallyport-gateway/sallyport/modules/auth/jwks"
 	"github.com/sallyport-gateway/sallyport/modules/internal/edge"
 	"github.com/sallyport-gateway/sallyport/modules/internal/exposure"
 	"github.com/sallyport-gateway/sallyport/modules/internal/guard"
-	"github.com/sallyport-gateway/sallyport/modules/internal/metric"
 )
 
 func init() {
@@ -84,9 +82,6 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	if err := metric.Register(ctx, jwks.Collectors...); err != nil {
-		return err
-	}
 	if err := h.open(ctx); err != nil {
 		return err
 	}
@@ -133,7 +128,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	// Before anything is decided: a request that is refused can still reach a
 	// backend in the error routes, and one that passes by, past the matcher, does.
 	held := h.identity.takeFrom(r)
-	expose(r)
+	guard.Expose(r)
 	req, err := h.Begin(w, r)
 	if err != nil {
 		return err

@@ -7,8 +7,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/sallyport-gateway/sallyport/caddyfile/read"
-	"github.com/sallyport-gateway/sallyport/modules/auth/jwks"
 	"github.com/sallyport-gateway/sallyport/modules/internal/guard"
+	"github.com/sallyport-gateway/sallyport/modules/internal/jwks"
 	"github.com/sallyport-gateway/sallyport/modules/internal/secret"
 )
 

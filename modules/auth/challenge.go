@@ -6,8 +6,8 @@ import (
 	"slices"
 
 	"github.com/sallyport-gateway/sallyport/modules/auth/apikey"
-	"github.com/sallyport-gateway/sallyport/modules/auth/jwt"
 	"github.com/sallyport-gateway/sallyport/modules/internal/decision"
+	"github.com/sallyport-gateway/sallyport/modules/internal/jwt"
 )
 
 // What callers are told. What exactly is wrong with a credential is for metrics

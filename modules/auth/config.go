@@ -10,8 +10,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/sallyport-gateway/sallyport/modules/auth/jwks"
-	"github.com/sallyport-gateway/sallyport/modules/auth/jwt"
+	"github.com/sallyport-gateway/sallyport/modules/internal/jwks"
+	"github.com/sallyport-gateway/sallyport/modules/internal/jwt"
 	"github.com/sallyport-gateway/sallyport/modules/internal/secret"
 )
 

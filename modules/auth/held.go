@@ -7,6 +7,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/sallyport-gateway/sallyport/modules/internal/guard"
 )
 
 func init() {
@@ -68,7 +70,7 @@ func (e *errorRoute) Provision(caddy.Context) error {
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (e *errorRoute) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	e.identity.takeFrom(r)
-	expose(r)
+	guard.Expose(r)
 	return next.ServeHTTP(w, r)
 }
 

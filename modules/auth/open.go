@@ -1,26 +1,19 @@
 package auth
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"io"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"go.uber.org/zap"
 
 	"github.com/sallyport-gateway/sallyport/modules/auth/apikey"
-	"github.com/sallyport-gateway/sallyport/modules/auth/jwks"
-	"github.com/sallyport-gateway/sallyport/modules/auth/jwt"
-	"github.com/sallyport-gateway/sallyport/modules/internal/lease"
+	"github.com/sallyport-gateway/sallyport/modules/internal/jwt"
+	"github.com/sallyport-gateway/sallyport/modules/internal/keysets"
 	"github.com/sallyport-gateway/sallyport/modules/internal/secret"
 )
-
-// keySets are the fetched key sets by URL. They outlive a reload, so that it
-// neither fetches nor forgets anything.
-var keySets = lease.NewPool[*jwks.Source]()
 
 // open makes a door of each source of credentials. What it opens is in h.held,
 // also if it fails.
@@ -77,48 +70,22 @@ func (j *JWT) algorithms() []string {
 	return j.Algorithms
 }
 
-// keySource opens the key file, or takes a share of the fetched key set, which
-// begins to be fetched when this configuration has started: not before, because
-// a configuration that is only validated must not reach out.
+// keySource opens the key file, or takes a share of the fetched key set.
 func (h *Handler) keySource(ctx caddy.Context, j *JWT) (jwt.KeySource, error) {
+	var (
+		source jwt.KeySource
+		held   io.Closer
+		err    error
+	)
 	if j.KeyFile != "" {
-		return h.openKeyFile(j)
+		source, held, err = keysets.File(h.Logger(), j.KeyFile, j.algorithms())
+	} else {
+		source, held, err = keysets.URL(ctx, h.Suite(), "auth", j.JWKS)
 	}
-	shared, err := keySets.Take(j.JWKS, func() (*jwks.Source, error) { return jwks.New(j.JWKS, logEvent) })
-	if err != nil {
-		return nil, err
+	if held != nil {
+		h.held = append(h.held, held)
 	}
-	h.held = append(h.held, releaser{shared})
-	source := shared.Value()
-	events, err := ctx.App("events")
-	if err != nil {
-		return nil, err
-	}
-	if err := events.(*caddyevents.App).On("started", starter{source}); err != nil {
-		return nil, err
-	}
-	h.Suite().Ready("auth jwks "+j.JWKS, source.Ready)
-	return source, nil
-}
-
-// openKeyFile refuses a file that cannot verify anything.
-func (h *Handler) openKeyFile(j *JWT) (jwt.KeySource, error) {
-	file, err := jwks.OpenFile(j.KeyFile, logEvent)
-	if err != nil {
-		return nil, err
-	}
-	h.held = append(h.held, file)
-	set, err := file.Keys(time.Now())
-	if err != nil {
-		return nil, err
-	}
-	if names := j.algorithms(); !set.Serves(names) {
-		return nil, fmt.Errorf("key file %s: no key fits the algorithms %s", j.KeyFile, strings.Join(names, ", "))
-	}
-	if len(set.Skipped()) > 0 {
-		h.Logger().Warn("some keys are not used", zap.String("key_file", j.KeyFile), zap.Errors("reasons", set.Skipped()))
-	}
-	return file, nil
+	return source, err
 }
 
 func (h *Handler) openKeys(a *APIKey) (*apikey.Store, error) {
@@ -132,39 +99,6 @@ func (h *Handler) openKeys(a *APIKey) (*apikey.Store, error) {
 	}
 	h.held = append(h.held, store)
 	return store, nil
-}
-
-// releaser closes by giving a share back.
-type releaser struct {
-	shared *lease.Lease[*jwks.Source]
-}
-
-func (r releaser) Close() error { return r.shared.Release() }
-
-// starter starts a source when its configuration has started.
-type starter struct {
-	source *jwks.Source
-}
-
-// Handle implements caddyevents.Handler.
-func (s starter) Handle(context.Context, caddy.Event) error {
-	s.source.Start()
-	return nil
-}
-
-// logEvent writes what a source of keys has to say. Some outlive configurations, so
-// it logs through whichever is in force.
-func logEvent(e jwks.Event) {
-	log := caddy.Log().Named("auth.jwt").With(zap.String("keys", e.Source))
-	inForce := 0
-	if e.Keys != nil {
-		inForce = e.Keys.Len()
-	}
-	if e.Err != nil {
-		log.Warn("the key set could not be read", zap.Int("keys_in_force", inForce), zap.Error(e.Err))
-		return
-	}
-	log.Info("the key set is in force", zap.Int("keys_in_force", inForce), zap.Errors("not_used", e.Keys.Skipped()))
 }
 
 func logReload(s apikey.State) {

@@ -14,8 +14,12 @@
 // SIGTERM on it is not ready (see package app for what follows). Other conditions
 // come from the modules of the same configuration, such as a key set that was
 // loaded. Which one does not hold is logged, when that changes, and not shown: a
-// prober may be anybody. Other paths go on to the next handler, other
-// methods than GET and HEAD are answered with 405.
+// prober may be anybody.
+//
+// It also serves what other modules publish for machines that trust this gateway,
+// such as the keys of its assertions (/.well-known/sallyport/jwks.json, see package
+// upstream). Other paths go on to the next handler, other methods than GET and HEAD
+// are answered with 405.
 //
 // details names who is told, in the header Sallyport-Policy of /readyz, the digest
 // of the policy in force: `caddy sallyport drift` asks there. It goes by the address

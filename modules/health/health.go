@@ -25,7 +25,7 @@ func init() {
 	order.Register("health", func() order.Directive { return new(Handler) })
 }
 
-// Handler answers /livez, /readyz and /startupz.
+// Handler answers /livez, /readyz and /startupz, and serves what other modules publish.
 type Handler struct {
 	// Details are addresses and prefixes of probers that are shown which policy is in
 	// force, as the address of the connection has it. Default: nobody.
@@ -88,6 +88,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		}
 		return answer(w, r, http.StatusServiceUnavailable, "not ready\n")
 	}
+	if document := h.suite.Published(r.URL.Path); document != nil {
+		if err := onlyRead(w, r); err != nil {
+			return err
+		}
+		document.ServeHTTP(w, r)
+		return nil
+	}
 	return next.ServeHTTP(w, r)
 }
 
@@ -139,9 +146,8 @@ func (h *Handler) ready() bool {
 }
 
 func answer(w http.ResponseWriter, r *http.Request, status int, body string) error {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.Header().Set("Allow", "GET, HEAD")
-		return caddyhttp.HandlerError{StatusCode: http.StatusMethodNotAllowed}
+	if err := onlyRead(w, r); err != nil {
+		return err
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
@@ -151,6 +157,14 @@ func answer(w http.ResponseWriter, r *http.Request, status int, body string) err
 	}
 	_, err := io.WriteString(w, body)
 	return err
+}
+
+func onlyRead(w http.ResponseWriter, r *http.Request) error {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return nil
+	}
+	w.Header().Set("Allow", "GET, HEAD")
+	return caddyhttp.HandlerError{StatusCode: http.StatusMethodNotAllowed}
 }
 
 // UnmarshalCaddyfile reads the directive:

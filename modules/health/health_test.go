@@ -2,6 +2,8 @@ package health_test
 
 import (
 	"errors"
+	"io"
+	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -93,6 +95,26 @@ func TestOnlyThoseInDetailsSeeThePolicy(t *testing.T) {
 				t.Errorf("/livez shows %q", got)
 			}
 		})
+	}
+}
+
+func TestWhatOtherModulesPublishIsServed(t *testing.T) {
+	g := gatetest.Run(t, "{$ADDR} {\n\thealth\n\trespond other 404\n}\n")
+	app, err := caddy.ActiveContext().App(suite.AppName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	app.(suite.Owner).Suite().Publish("/.well-known/x", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "published")
+	}))
+	if resp := g.Do(t, "GET", "/.well-known/x"); resp.Status != 200 || resp.Body != "published" {
+		t.Errorf("got %d %q", resp.Status, resp.Body)
+	}
+	if resp := g.Do(t, "POST", "/.well-known/x"); resp.Status != 405 {
+		t.Errorf("POST: got %d", resp.Status)
+	}
+	if resp := g.Do(t, "GET", "/.well-known/y"); resp.Status != 404 {
+		t.Errorf("another path: got %d", resp.Status)
 	}
 }
 

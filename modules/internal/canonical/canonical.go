@@ -24,6 +24,8 @@ type Request struct {
 	// Options.EncodedSlash an encoded slash stays in it as "%2F", so that it does
 	// not separate segments.
 	Path string
+	// RawPath is the path as sent.
+	RawPath string
 	// RawQuery is the query as sent, without '?': well-formed percent-encoding,
 	// valid UTF-8 when decoded, no NUL.
 	RawQuery string
@@ -89,7 +91,7 @@ func Parse(r *http.Request, o Options) (Request, *Refusal) {
 			return Request{}, ErrMethodOverride
 		}
 	}
-	return Request{Method: r.Method, Host: host, Path: path, RawQuery: rawQuery}, nil
+	return Request{Method: r.Method, Host: host, Path: path, RawPath: target, RawQuery: rawQuery}, nil
 }
 
 // Path returns the canonical form of an encoded path, as Parse does for that of
@@ -101,7 +103,8 @@ func Path(encoded string, o Options) (string, *Refusal) {
 // Lenient returns a view of a request that Parse refused, for use where the
 // refusal is only recorded (dry run). It is what Go read.
 func Lenient(r *http.Request) Request {
-	return Request{Method: r.Method, Host: r.Host, Path: r.URL.Path, RawQuery: r.URL.RawQuery}
+	rawPath, _, _ := strings.Cut(r.RequestURI, "?")
+	return Request{Method: r.Method, Host: r.Host, Path: r.URL.Path, RawPath: rawPath, RawQuery: r.URL.RawQuery}
 }
 
 // Clean removes from r what could give a backend a second reading and has no

@@ -1,24 +1,45 @@
 package decision
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
+
+	"github.com/sallyport-gateway/sallyport/modules/internal/suite"
 )
 
 func init() {
 	caddy.RegisterModule(Fallback{})
 }
 
-// FallbackRoute is the error route that guards put in front of a server's own.
-const FallbackRoute = `{"handler":"problem_fallback"}`
+// fallbackRoute is the error route in front of a server's own.
+const fallbackRoute = `{"handler":"problem_fallback"}`
+
+// fallenBack is the key under which a configuration remembers the servers that have
+// a Fallback.
+type fallenBack struct{ server *caddyhttp.Server }
+
+// FallBack puts a Fallback in front of the error routes of a server whose handlers
+// are being provisioned, once. Error routes are provisioned after them.
+func FallBack(config *suite.Config, server *caddyhttp.Server) {
+	config.Once(fallenBack{server}, func() any {
+		if server.Errors == nil {
+			server.Errors = new(caddyhttp.HTTPErrorConfig)
+		}
+		route := caddyhttp.Route{HandlersRaw: []json.RawMessage{json.RawMessage(fallbackRoute)}}
+		server.Errors.Routes = slices.Insert(server.Errors.Routes, 0, route)
+		return nil
+	})
+}
 
 // Fallback answers errors with a problem document where the site's handle_errors
-// write nothing: Caddy would send an empty body. It is no directive; guards put
-// it in front of their server's error routes.
+// write nothing: Caddy would send an empty body. It is no directive;
+// FallBack puts it in front of a server's error routes.
 //
 // It knows an unanswered error by its response: no body and no Content-Type.
 type Fallback struct {
@@ -41,6 +62,7 @@ func (f *Fallback) Provision(ctx caddy.Context) error {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (f *Fallback) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	sayWhen(w.Header(), refusalOf(r))
 	held := &heldWriter{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}}
 	err := next.ServeHTTP(held, r)
 	if err != nil && !held.passed {

@@ -25,12 +25,12 @@ func RequestID(r *http.Request) string {
 // or of status where no guard refused it. Headers that are set already stay.
 func WriteProblem(w http.ResponseWriter, r *http.Request, status int) {
 	var doc []byte
-	var refusal *Refusal
-	if err, _ := r.Context().Value(caddyhttp.ErrorCtxKey).(error); errors.As(err, &refusal) && refusal.Reason.Status == status {
+	if refusal := refusalOf(r); refusal != nil && refusal.Reason.Status == status {
 		doc = append(doc, refusal.Reason.problem...)
 		if d := refusal.Detail; d != nil {
 			doc = append(append(doc, `,"`+d.Member+`":`...), d.value()...)
 		}
+		sayWhen(w.Header(), refusal)
 	} else {
 		doc = append(doc, members("about:blank", statusTitle(status), status)...)
 	}
@@ -50,6 +50,22 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, status int) {
 	}
 	w.WriteHeader(status)
 	_, _ = w.Write(doc) // which net/http leaves out of an answer to HEAD
+}
+
+// refusalOf is the refusal of r, or nil.
+func refusalOf(r *http.Request) *Refusal {
+	var refusal *Refusal
+	if err, _ := r.Context().Value(caddyhttp.ErrorCtxKey).(error); errors.As(err, &refusal) {
+		return refusal
+	}
+	return nil
+}
+
+// sayWhen writes when the caller may come again.
+func sayWhen(h http.Header, refusal *Refusal) {
+	if refusal != nil && refusal.Reason.retryAfter != "" {
+		h.Set("Retry-After", refusal.Reason.retryAfter)
+	}
 }
 
 // members are the fixed members of a problem document, without the closing brace.

@@ -25,7 +25,8 @@ type Reason struct {
 	// hint to a guesser. Reasons that a caller must not tell apart share a title.
 	Title string
 
-	problem string // the document's members that do not depend on the request
+	problem    string // the document's members that do not depend on the request
+	retryAfter string // the Retry-After of what refuses without a response writer
 }
 
 var registry struct {
@@ -46,6 +47,14 @@ func NewReason(code string, status int, title string) *Reason {
 	}
 	r := &Reason{Code: code, Status: status, Title: title, problem: members(TypeURI(title), title, status)}
 	registry.reasons = append(registry.reasons, r)
+	return r
+}
+
+// RetryAfter makes problem documents and error routes say when to try again. It is
+// for what refuses from where no response can be written, like a transport; guards
+// set the header themselves. It returns r.
+func (r *Reason) RetryAfter(seconds int) *Reason {
+	r.retryAfter = strconv.Itoa(seconds)
 	return r
 }
 

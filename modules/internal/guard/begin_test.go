@@ -18,7 +18,7 @@ import (
 // QUIC client is what it claims to be.
 func TestEarlyDataIsNotJudged(t *testing.T) {
 	g := &Guard{name: "test", suite: new(suite.Config), logger: zap.NewNop()}
-	g.front = &front{edge: new(edge.Server), suite: g.suite, logger: g.logger}
+	g.front = &front{edge: new(edge.Server), suite: g.suite, assertions: assertionsOf(g.suite), logger: g.logger}
 	for complete, status := range map[bool]int{true: 0, false: 425} {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.TLS = &tls.ConnectionState{HandshakeComplete: complete}

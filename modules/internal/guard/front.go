@@ -1,7 +1,6 @@
 package guard
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -39,8 +38,9 @@ type Request struct {
 	// keeps, for that package alone; nil before there is one.
 	SecurityHeaders any
 
-	clientErr error
-	ambiguous bool // the path has a form that Options allow, or nobody refused
+	assertions map[string][]string
+	clientErr  error
+	ambiguous  bool // the path has a form that Options allow, or nobody refused
 }
 
 // String keeps the view out of whatever prints Caddy's variables.
@@ -63,6 +63,7 @@ type front struct {
 	edge          *edge.Server
 	site          string
 	clientHeaders []string // where the client's address is read from
+	assertions    *assertions
 	logger        *zap.Logger
 }
 
@@ -73,17 +74,20 @@ func frontOf(around *edge.Server, config *suite.Config, logger *zap.Logger) (*fr
 	if err := clientip.CheckServer(server); err != nil {
 		return nil, err
 	}
+	taken := assertionsOf(config)
 	made := config.Once(server, func() any {
 		if currentRoute(server) == nil {
 			return errNoFront
 		}
-		f := &front{suite: config, edge: around, site: around.Name(), clientHeaders: server.ClientIPHeaders, logger: logger}
+		f := &front{suite: config, edge: around, site: around.Name(), clientHeaders: server.ClientIPHeaders,
+			assertions: taken, logger: logger}
 		f.precede(server)
 		return f
 	})
 	if err, ok := made.(error); ok {
 		return nil, err
 	}
+	decision.FallBack(config, server)
 	return made.(*front), nil
 }
 
@@ -96,8 +100,6 @@ var errNoFront = errors.New("the server's only guards stand in named routes or e
 // be added here: they are being provisioned, and a copied list would be compiled
 // without its handlers. Matcher sets can, because they are read at compile time,
 // and an error from a matcher ends a request through the error routes.
-//
-// Error routes are provisioned after the handlers, so that one can be added there.
 func (f *front) precede(server *caddyhttp.Server) {
 	sets := &server.Routes[0].MatcherSets
 	if len(*sets) == 0 {
@@ -106,11 +108,6 @@ func (f *front) precede(server *caddyhttp.Server) {
 	for i := range *sets {
 		(*sets)[i] = slices.Insert((*sets)[i], 0, any(f))
 	}
-	if server.Errors == nil {
-		server.Errors = new(caddyhttp.HTTPErrorConfig)
-	}
-	fallback := caddyhttp.Route{HandlersRaw: []json.RawMessage{json.RawMessage(decision.FallbackRoute)}}
-	server.Errors.Routes = slices.Insert(server.Errors.Routes, 0, fallback)
 }
 
 // FrontErrorRoutes puts handler in front of the error routes of the guard's server,
@@ -169,6 +166,7 @@ func (f *front) check(r *http.Request) (*Request, error) {
 	req.ambiguous = refused != nil || req.Path != sent.URL.Path
 	req.Client, req.clientErr = clientip.FromRequest(r, f.edge)
 	canonical.Clean(r, f.readFrom(r))
+	req.assertions = f.assertions.take(r.Header)
 	caddyhttp.SetVar(r.Context(), requestVar, req)
 	f.correlate(r)
 	if refused == nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -90,6 +91,7 @@ type Config struct {
 	checks map[string]func() error
 	once   map[any]any
 	ends   []func()
+	paths  map[string]http.Handler
 }
 
 // Store returns what gateways remember together. It is open from Provision to
@@ -142,6 +144,24 @@ func (c *Config) End() {
 	for _, f := range ends {
 		f()
 	}
+}
+
+// Publish adds a document that the health directive serves at path, to GET and HEAD
+// requests of whoever may probe; a second one of the same path replaces the first.
+func (c *Config) Publish(path string, document http.Handler) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.paths == nil {
+		c.paths = make(map[string]http.Handler)
+	}
+	c.paths[path] = document
+}
+
+// Published returns the document at path, or nil.
+func (c *Config) Published(path string) http.Handler {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.paths[path]
 }
 
 // The errors of a gateway that is not ready whatever its modules say.

@@ -12,6 +12,7 @@ const (
 // parsed is a token in strict form. Nothing in it is trusted yet.
 type parsed struct {
 	alg, kid  string
+	typ       any // nil if there is none
 	claims    map[string]any
 	signed    string // what the signature covers
 	signature []byte
@@ -66,6 +67,7 @@ func (p *parsed) readHeader(header map[string]any) error {
 	if _, ok := header["b64"]; ok {
 		return errUnencoded
 	}
+	p.typ = header["typ"]
 	var ok bool
 	if p.alg, ok = header["alg"].(string); !ok {
 		return errAlgType

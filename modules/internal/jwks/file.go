@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/sallyport-gateway/sallyport/modules/auth/jwt"
+	"github.com/sallyport-gateway/sallyport/modules/internal/jwt"
 )
 
 const (

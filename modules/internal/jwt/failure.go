@@ -48,6 +48,8 @@ var (
 
 	errCritical  = &Failure{UnsupportedHeader, "header has crit"}
 	errUnencoded = &Failure{UnsupportedHeader, "header has b64"}
+	errType      = &Failure{UnsupportedHeader, "typ is not the expected one"}
+	errNoKid     = &Failure{UnsupportedHeader, "kid is missing"}
 
 	errIssuer    = &Failure{IssuerUnknown, "iss is not a configured issuer"}
 	errAlgorithm = &Failure{AlgorithmRefused, "alg is not in the issuer's list"}

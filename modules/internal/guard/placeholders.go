@@ -1,4 +1,4 @@
-package auth
+package guard
 
 import (
 	"encoding/json"
@@ -7,18 +7,17 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/sallyport-gateway/sallyport/modules/auth/jwt"
-	"github.com/sallyport-gateway/sallyport/modules/internal/guard"
+	"github.com/sallyport-gateway/sallyport/modules/internal/jwt"
 	"github.com/sallyport-gateway/sallyport/modules/internal/principal"
 )
 
 const userPrefix = "http.auth.user."
 
-// expose mirrors the principal of r to placeholders, looked up when one is used:
+// Expose mirrors the principal of r to placeholders, looked up when one is used:
 // setting a value for each claim would cost every request. It is there for every
 // request, also an anonymous one: `header_up X-User {http.auth.user.id}` would
 // otherwise send the placeholder's name as that of a user.
-func expose(r *http.Request) {
+func Expose(r *http.Request) {
 	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if !ok {
 		return
@@ -29,7 +28,7 @@ func expose(r *http.Request) {
 			return nil, false
 		}
 		var who *principal.Principal
-		if req := guard.From(r); req != nil {
+		if req := From(r); req != nil {
 			who = req.Principal
 		}
 		return placeholder(who, name)

@@ -1,0 +1,99 @@
+package rules
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/sallyport-gateway/sallyport/caddyfile/read"
+	"github.com/sallyport-gateway/sallyport/modules/internal/access"
+)
+
+// Read reads a rule and appends it to dst:
+//
+//	rule <name> {
+//		methods <methods...>
+//		path    <patterns...>
+//		host    <hosts...>
+//		require scope  <scopes...>
+//		require role   <roles...>
+//		require issuer <issuers...>
+//		require method jwt | api_key
+//		require tier   <tiers...>
+//		require claim  <name> <values...>
+//		deny
+//	}
+//
+// require can be repeated. A rule has require or deny.
+func Read(o *caddyfile.Dispenser, dst *[]access.Rule) error {
+	var r access.Rule
+	if !o.NextArg() {
+		return o.Err("rule needs a name")
+	}
+	r.Name = o.Val()
+	err := read.Block(o, []string{"require"}, func(l *caddyfile.Dispenser) error {
+		switch l.Val() {
+		case "methods":
+			return read.Values(l, access.ParseMethod, &r.Methods)
+		case "path":
+			return read.Values(l, access.ParsePath, &r.Path)
+		case "host":
+			return read.Values(l, access.ParseHost, &r.Host)
+		case "require":
+			return readRequirement(l, &r.Require)
+		case "deny":
+			return read.Flag(l, &r.Deny)
+		}
+		return read.Unknown(l, "methods", "path", "host", "require", "deny")
+	})
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(*dst, func(other access.Rule) bool { return other.Name == r.Name }) {
+		return read.At(o, errors.New("rule "+r.Name+" is given twice"))
+	}
+	*dst = append(*dst, r)
+	return read.At(o, prefixed("rule "+r.Name+": ", r.Check()))
+}
+
+func readRequirement(l *caddyfile.Dispenser, to *[]access.Requirement) error {
+	if !l.NextArg() {
+		return l.Err("require needs a kind of condition and its words")
+	}
+	var (
+		q   access.Requirement
+		err error
+	)
+	switch l.Val() {
+	case "scope":
+		err = read.Values(l, access.ParseScope, &q.Scope)
+	case "role":
+		err = read.Values(l, access.ParseWord, &q.Role)
+	case "issuer":
+		err = read.Values(l, access.ParseWord, &q.Issuer)
+	case "method":
+		err = read.Values(l, access.ParseAuthMethod, &q.Method)
+	case "tier":
+		err = read.Values(l, access.ParseWord, &q.Tier)
+	case "claim":
+		q.Claim = new(access.Claim)
+		if err = read.Value(l, access.ParseText, &q.Claim.Name); err == nil {
+			err = read.Values(l, access.ParseText, &q.Claim.Values)
+		}
+	default:
+		return read.Unknown(l, "scope", "role", "issuer", "method", "tier", "claim")
+	}
+	if err == nil {
+		*to = append(*to, q)
+	}
+	return err
+}
+
+// prefixed joins errs, each with what it is about in front.
+func prefixed(prefix string, errs []error) error {
+	for i, err := range errs {
+		errs[i] = errors.New(prefix + err.Error())
+	}
+	return errors.Join(errs...)
+}
