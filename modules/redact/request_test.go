@@ -214,17 +214,18 @@ func TestUpgradesPassWhereNothingIsInspected(t *testing.T) {
 		"redact {\nrequest {\ndrop query token\n}\nresponse {\nmask keys a\n}\n}":                      false,
 		"redact {\nrequest {\ndrop query token\n}\nresponse {\nmask keys a\n}\nreveal role support\n}": true,
 	} {
-		g := run(t, "route {\ntest_caller\n"+directives+"\nreverse_proxy {$BACKEND}\n}")
-		g.Backend(switched)
-		if !passes {
-			resp := g.Do(t, "GET", "/?token=2", client, from, "Connection", "Upgrade", "Upgrade", "websocket")
-			wantRefused(t, resp)
-			continue
-		}
-		raw := g.Raw(t, ask)
-		if got := strings.Contains(raw, " 101 ") && strings.HasSuffix(raw, "hello a=1\n"); !got {
-			t.Errorf("%s: %q", directives, raw)
-		}
+		t.Run(directives, func(t *testing.T) {
+			g := run(t, "route {\ntest_caller\n"+directives+"\nreverse_proxy {$BACKEND}\n}")
+			g.Backend(switched)
+			if !passes {
+				wantRefused(t, g.Do(t, "GET", "/?token=2", client, from, "Connection", "Upgrade", "Upgrade", "websocket"))
+				return
+			}
+			raw := g.Raw(t, ask)
+			if !strings.Contains(raw, " 101 ") || !strings.HasSuffix(raw, "hello a=1\n") {
+				t.Errorf("%q", raw)
+			}
+		})
 	}
 }
 
@@ -315,7 +316,9 @@ func TestTheOriginalIsShownToWhomItMay(t *testing.T) {
 	if resp := g.Do(t, "GET", "/", client, from, "Test-Role", "support", "If-None-Match", `"1"`); resp.Status != 304 || resp.Header.Get("Cache-Control") != "private, no-store" {
 		t.Errorf("%d %v", resp.Status, resp.Header)
 	}
-	g = run(t, strings.Replace(directives, "redact {", "redact {\nmode dry_run", 1))
+	if err := g.Reload(t, "{$ADDR} {\n"+strings.Replace(directives, "redact {", "redact {\nmode dry_run", 1)+"\n}\n"); err != nil {
+		t.Fatal(err)
+	}
 	g.Backend(answer(body, "Content-Type", jsonType, "Cache-Control", "public"))
 	if resp := g.Do(t, "GET", "/", client, from, "Test-Role", "support"); resp.Body != body || resp.Header.Get("Cache-Control") != "public" {
 		t.Errorf("dry_run: %v %s", resp.Header, resp.Body)
@@ -334,9 +337,12 @@ func shown(t *testing.T) float64 {
 
 func TestHashesAreKeyedAndStampTheTags(t *testing.T) {
 	const directives = "redact {\nresponse {\nhash path $.customer.ssn {\nkey {env.TEST_REDACT_KEY}\n}\n}\n}"
+	g := run(t, "respond ok")
 	tag := func(key string) (body, etag string) {
 		t.Setenv("TEST_REDACT_KEY", key)
-		g := run(t, directives)
+		if err := g.Reload(t, "{$ADDR} {\n"+directives+"\nreverse_proxy {$BACKEND}\n}\n"); err != nil {
+			t.Fatal(err)
+		}
 		g.Backend(answer(`{"customer":{"ssn":"123","x":"123"},"ssn":"123"}`, "Content-Type", jsonType, "Etag", `"1"`))
 		resp := g.Do(t, "GET", "/", client, from)
 		return resp.Body, resp.Header.Get("Etag")
@@ -352,7 +358,6 @@ func TestHashesAreKeyedAndStampTheTags(t *testing.T) {
 		t.Errorf("another key makes the same: %s %s", other, stamp)
 	}
 	t.Setenv("TEST_REDACT_KEY", "short")
-	g := run(t, "respond ok")
 	if err := g.Reload(t, "{$ADDR} {\n"+directives+"\n}\n"); err == nil || !strings.Contains(err.Error(), "fewer than 16 bytes") || strings.Contains(err.Error(), "short") {
 		t.Errorf("a short key: %v", err)
 	}

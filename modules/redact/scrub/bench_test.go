@@ -74,6 +74,8 @@ func BenchmarkJSON(b *testing.B) {
 		run("without a match, "+name, compile(b, rules[name]...), JSON, body)
 	}
 	all := compile(b, rules["keys and detectors"]...)
+	run("without a match, and paths", compile(b, append(rules["keys and detectors"], Rule{Action: Mask, Paths: []string{"$.orders[*].lines[*].secret_note", "$..ssn"}})...), JSON, body)
+	run("without a match, and all detectors", compile(b, append(rules["keys and detectors"], Rule{Action: Mask, Detectors: []string{"iban", "private_key"}})...), JSON, body)
 	run("without a match, indented", all, JSON, indented(1<<20))
 	run("without a match, small", all, JSON, orders(900))
 	run("without a match, escapes", all, JSON, bytes.ReplaceAll(body, []byte("sturdy"), []byte(`stu\u0072dy \"`)))

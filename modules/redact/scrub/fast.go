@@ -18,6 +18,10 @@ func (s *Stream) fast(i int) int {
 	state := s.state
 	object := s.inObject()
 	clear := min(s.slash, s.clean)
+	lowest, highest := 1, maxDepth // containers begin and end in between
+	if s.at != nil {
+		lowest, highest = s.pathless()
+	}
 loop:
 	for i < last {
 		if state == atNext || state == atFirst {
@@ -36,7 +40,7 @@ loop:
 					quote++
 				}
 			case c == '}' && object, c == ']' && !object && state == atNext:
-				if s.depth == 1 {
+				if s.depth <= lowest {
 					break loop
 				}
 				i++
@@ -44,9 +48,6 @@ loop:
 				s.kept = true
 				object = s.inObject()
 				state = atNext
-				if s.at != nil && s.resume() {
-					break loop
-				}
 				continue
 			case c <= ' ' && isSpace(c):
 				i++
@@ -97,15 +98,12 @@ loop:
 			i += n
 			state = atNext
 		case c == '{' || c == '[':
-			if s.depth == maxDepth {
+			if s.depth >= highest {
 				break loop
 			}
-			s.push(c == '{')
+			s.nest(c == '{')
 			i++
 			object, state = c == '{', s.state
-			if s.counted {
-				break loop
-			}
 		case c == ' ' || c == '\n':
 			i++
 		case c == 't' && binary.LittleEndian.Uint32(b[i:]) == 't'|'r'<<8|'u'<<16|'e'<<24,
@@ -120,7 +118,22 @@ loop:
 		}
 	}
 	s.state = state
+	if s.at != nil {
+		for d := lowest; d < s.depth; d++ {
+			s.at.states[d] = s.at.states[lowest-1]
+		}
+	}
 	return i
+}
+
+// pathless returns between which depths containers may begin and end without a
+// look at the paths: inside the container where the stream is, if what is in it is
+// in the same place among them.
+func (s *Stream) pathless() (lowest, highest int) {
+	if s.policy.paths.loops[s.at.states[s.depth-1]] {
+		return s.depth, maxDepth
+	}
+	return maxDepth, 0
 }
 
 // clearFrom returns up to where, from i on, neither an escape sequence nor a

@@ -124,6 +124,7 @@ type paths struct {
 	count   int            // of symbols
 
 	table  []edge // by state and symbol
+	loops  []bool // by state: whatever no path names leads to the same state
 	counts []bool // by state: elements of an array there have to be counted or may be selected
 }
 
@@ -196,6 +197,7 @@ func (p *paths) compile(conflict func(a, b int)) error {
 			counted = counted || p.isElement(symbol) && (sel >= 0 || e != p.table[n*p.count+symElement])
 		}
 		p.counts = append(p.counts, counted)
+		p.loops = append(p.loops, !counted && int(p.edge(uint16(n), symMember).state) == n && int(p.edge(uint16(n), symElement).state) == n)
 	}
 	return nil
 }

@@ -271,7 +271,7 @@ func (p *Policy) compilePaths(from int) (errs []error) {
 			contradiction(sel, p.paths.sels[i])
 		}
 	}
-	p.paths.table, p.paths.counts = nil, nil
+	p.paths.table, p.paths.counts, p.paths.loops = nil, nil, nil
 	if err := p.paths.compile(contradiction); err != nil {
 		errs = append(errs, err)
 	}

@@ -92,6 +92,11 @@ func (s *Stream) push(object bool) {
 	if s.at != nil && !s.mute {
 		s.descend(object)
 	}
+	s.nest(object)
+}
+
+// nest is push where there are no paths.
+func (s *Stream) nest(object bool) {
 	bit := uint64(1) << (s.depth % 64)
 	if object {
 		s.kinds[s.depth/64] |= bit
@@ -120,11 +125,9 @@ func (s *Stream) descend(object bool) {
 	s.counted = !object && s.policy.paths.counts[state]
 }
 
-// resume is called where a container ended, in the one around it. It reports
-// whether elements are counted there.
-func (s *Stream) resume() bool {
+// resume is called where a container ended, in the one around it.
+func (s *Stream) resume() {
 	s.counted = s.depth > 0 && !s.inObject() && s.policy.paths.counts[s.at.states[s.depth-1]]
-	return s.counted
 }
 
 // close ends an object or array, at i. It was a member or an element itself that
