@@ -23,6 +23,8 @@ func init() {
 // Callers are not told what they lack, nor whether a rule exists.
 const titleAccess = "This caller may not make this request."
 
+var reasonExpression = decision.NewReason("access.expression", http.StatusForbidden, titleAccess)
+
 // accessReasons are the refusals, by verdict.
 var accessReasons = [...]*decision.Reason{
 	access.NotAllowed:    decision.NewReason("access.not_allowed", http.StatusForbidden, titleAccess),
@@ -34,6 +36,9 @@ var accessReasons = [...]*decision.Reason{
 	access.MissingMethod: decision.NewReason("access.method", http.StatusForbidden, titleAccess),
 	access.MissingTier:   decision.NewReason("access.tier", http.StatusForbidden, titleAccess),
 	access.MissingClaim:  decision.NewReason("access.claim", http.StatusForbidden, titleAccess),
+
+	access.UnmetExpression:  reasonExpression,
+	access.FailedExpression: reasonExpression,
 }
 
 // The values of AccessRules.Otherwise.
@@ -60,8 +65,8 @@ const (
 //
 // Refusals are 403 with one title; the reason is for metrics and logs only:
 // access.denied, access.not_allowed, access.no_principal, access.scope,
-// access.role, access.issuer, access.method, access.tier, access.claim. To the
-// holder of a token that lacks a scope, WWW-Authenticate names the scopes of the
+// access.role, access.issuer, access.method, access.tier, access.claim,
+// access.expression. To the holder of a token that lacks a scope, WWW-Authenticate names the scopes of the
 // rule (RFC 6750 section 3.1), as the standard has it, so that clients can ask
 // for them.
 type AccessRules struct {
@@ -130,20 +135,24 @@ func (h *AccessRules) ServeHTTP(w http.ResponseWriter, r *http.Request, next cad
 	if d.Verdict == access.MissingScope && req.Principal.Method == "jwt" && !h.DryRun() {
 		w.Header().Set("WWW-Authenticate", `Bearer error="insufficient_scope", scope="`+d.Scope+`"`)
 	}
-	if err := h.Deny(w, r, accessReasons[d.Verdict], ruleName(d.Rule)); err != nil {
+	if err := h.Deny(w, r, accessReasons[d.Verdict], refused(d)); err != nil {
 		return err
 	}
 	return next.ServeHTTP(w, r)
 }
 
-// ruleName is the rule that refused, as the cause in the debug log.
-type ruleName string
+// refused is the rule that refused, as the cause in the debug log. What CEL says
+// about an expression may have a claim's value in it.
+type refused access.Decision
 
-func (n ruleName) Error() string {
-	if n == "" {
+func (d refused) Error() string {
+	switch {
+	case d.Rule == "":
 		return "no rule names the request"
+	case d.Verdict == access.FailedExpression:
+		return "rule " + d.Rule + ": its expression cannot be evaluated for this caller, as when a claim is missing or of another type"
 	}
-	return "rule " + string(n)
+	return "rule " + d.Rule
 }
 
 // Interface guards

@@ -20,9 +20,10 @@ import (
 //			require scope  <scopes...>
 //			require role   <roles...>
 //			require issuer <issuers...>
-//			require method jwt | api_key
+//			require method jwt | api_key | mtls
 //			require tier   <tiers...>
 //			require claim  <name> <values...>
+//			require expression `<CEL>`
 //			deny
 //		}
 //		otherwise allow | deny

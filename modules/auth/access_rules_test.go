@@ -76,6 +76,11 @@ const shopRules = `
 		require tier gold
 		require method jwt
 	}
+	rule own {
+		path /users/*
+		require expression "request.path.startsWith('/users/' + principal.id + '/')"
+		require expression "principal.claims.mfa == true"
+	}
 	rule legacy {
 		path /admin/legacy/*
 		deny
@@ -89,6 +94,7 @@ const shopRules = `
 const (
 	holder = `{"Method":"jwt","Scopes":["orders"]}`
 	keyed  = `{"Method":"api_key","Scopes":["orders"]}`
+	alice  = `{"Method":"jwt","ID":"alice","Claims":{"mfa":true}}`
 	writer = `{"Method":"jwt","Scopes":["orders","orders:write"]}`
 	admin  = `{"Method":"jwt","Roles":["admin"],"Claims":{"mfa":true},"Issuer":"https://issuer.example","Tier":"gold"}`
 )
@@ -119,6 +125,12 @@ func TestAccessRules(t *testing.T) {
 		{"another issuer that begins alike", "GET", "/admin/users", strings.Replace(admin, "issuer.example", "issuer.example.evil", 1), "access.issuer", nil},
 		{"another tier", "GET", "/admin/users", strings.Replace(admin, `"gold"`, `"silver"`, 1), "access.tier", nil},
 		{"another way to authenticate", "GET", "/admin/users", strings.Replace(admin, `"jwt"`, `"api_key"`, 1), "access.method", nil},
+		{"everything the expressions ask for", "GET", "/users/alice/orders", alice, "", nil},
+		{"an expression about the request is false", "GET", "/users/bob/orders", alice, "access.expression", nil},
+		{"the path of a caller whose name begins alike", "GET", "/users/alice2/orders", alice, "access.expression", nil},
+		{"an expression about the caller is false", "GET", "/users/alice/orders", strings.Replace(alice, "true", "false", 1), "access.expression", nil},
+		{"an expression cannot be evaluated", "GET", "/users/alice/orders", strings.Replace(alice, "mfa", "amr", 1), "access.expression", nil},
+		{"an expression about nobody known", "GET", "/users/alice/orders", "", "access.no_principal", nil},
 		{"deny wins", "GET", "/admin/legacy/x", admin, "access.denied", nil},
 
 		{"another case", "POST", "/ORDERS/1", holder, "access.scope", nil},
@@ -155,6 +167,45 @@ func TestAccessRules(t *testing.T) {
 	}
 }
 
+// Expressions are about the request that the guards see, not what Go or a backend
+// makes of it.
+func TestExpressionsSeeTheCanonicalRequest(t *testing.T) {
+	g := gatetest.Run(t, rules(`
+	rule office {
+		path /office/*
+		require expression "cidr('192.0.2.0/24').containsIP(request.client_ip)"
+	}
+	rule own {
+		path /users/*
+		require expression "request.path.startsWith('/users/' + principal.id + '/') && request.method == 'GET'"
+	}
+	rule here {
+		path /here
+		require expression "request.host == '127.0.0.1'"
+	}`))
+	tests := []struct {
+		name, target, client string
+		status               int
+	}{
+		{"an address in the network", "/office/x", address, 200},
+		{"an address outside of it", "/office/x", "198.51.100.1", 403},
+		{"an address in another form", "/office/x", "::ffff:192.0.2.7", 200},
+		{"the caller's path", "/users/alice/x", address, 200},
+		{"an encoded letter", "/users/%61lice/x", address, 200},
+		{"another caller's", "/users/bob/x", address, 403},
+		{"another caller's, encoded", "/users/b%6fb/x", address, 403},
+		{"a query that looks like the path", "/users/bob/x?/users/alice/", address, 403},
+		{"the host is without port", "/here", address, 200},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if resp := g.Do(t, "GET", tt.target, "X-Forwarded-For", tt.client, "X-Test-Caller", alice); resp.Status != tt.status {
+				t.Errorf("got %d %s, want %d", resp.Status, resp.Header.Get("X-Test-Reason"), tt.status)
+			}
+		})
+	}
+}
+
 func TestRulesAboutHosts(t *testing.T) {
 	g := gatetest.Run(t, rules(shopRules))
 	_, port, _ := strings.Cut(strings.TrimPrefix(g.URL, "http://"), ":")
@@ -183,7 +234,7 @@ func TestRefusalsTellTheCallerNothing(t *testing.T) {
 	g := gatetest.Run(t, rules(shopRules))
 	bodies := make(map[string]bool)
 	for _, request := range [][3]string{
-		{"GET", "/", admin}, {"GET", "/admin/legacy", admin}, {"GET", "/admin/users", holder}, {"POST", "/orders/1", keyed}, {"GET", "/orders/1", ""},
+		{"GET", "/", admin}, {"GET", "/admin/legacy", admin}, {"GET", "/admin/users", holder}, {"POST", "/orders/1", keyed}, {"GET", "/orders/1", ""}, {"GET", "/users/bob/1", alice},
 	} {
 		resp := g.Do(t, request[0], request[1], "X-Forwarded-For", address, "X-Test-Caller", request[2])
 		var problem map[string]any
@@ -226,7 +277,7 @@ func TestTheChallengeForAMissingScope(t *testing.T) {
 
 func TestDryRunOfAccessRulesLetsPassWithoutAChallenge(t *testing.T) {
 	g := gatetest.Run(t, rules(shopRules+"\nmode dry_run\n"))
-	for _, request := range [][3]string{{"POST", "/orders/1", holder}, {"GET", "/admin/legacy", admin}, {"GET", "/", ""}} {
+	for _, request := range [][3]string{{"POST", "/orders/1", holder}, {"GET", "/admin/legacy", admin}, {"GET", "/", ""}, {"GET", "/users/bob/1", alice}, {"GET", "/users/alice/1", keyed}} {
 		resp := g.Do(t, request[0], request[1], "X-Forwarded-For", address, "X-Test-Caller", request[2])
 		if resp.Status != 200 || resp.Header.Get("WWW-Authenticate") != "" {
 			t.Errorf("%v: %d, challenge %q", request, resp.Status, resp.Header.Get("WWW-Authenticate"))
@@ -283,7 +334,9 @@ func TestAccessRulesInJSONAreCheckedToo(t *testing.T) {
 		"a matcher":       {`{"rule":[{"name":"r","require":[{"scope":["a"]}]}],"match":[{"path":["/x"]}]}`, "takes no matcher"},
 		"a bad otherwise": {`{"rule":[{"name":"r","require":[{"scope":["a"]}]}],"otherwise":"Allow"}`, `otherwise "Allow"`},
 		"no rule":         {`{"otherwise":"allow"}`, "no rule"},
-		"an unknown kind": {`{"rule":[{"name":"r","require":[{"expression":["true"]}]}]}`, "expression"},
+		"an unknown kind": {`{"rule":[{"name":"r","require":[{"group":["a"]}]}]}`, "group"},
+		"an expression":   {`{"rule":[{"name":"r","require":[{"expression":"principal.id"}]}]}`, "of type string, not bool"},
+		"two kinds":       {`{"rule":[{"name":"r","require":[{"expression":"principal.id == 'a'","role":["a"]}]}]}`, "2 kinds of conditions"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sallyport-gateway/sallyport/modules/auth/apikey"
+	"github.com/sallyport-gateway/sallyport/modules/auth/clientcert"
 	"github.com/sallyport-gateway/sallyport/modules/internal/decision"
 	"github.com/sallyport-gateway/sallyport/modules/internal/jwt"
 	"github.com/sallyport-gateway/sallyport/modules/internal/principal"
@@ -63,15 +64,16 @@ func (*keys) token() bool { return false }
 type outcome struct {
 	who     *principal.Principal
 	forward bool
-	door    *door // where the credential was, if there was exactly one
+	door    *door // where the credential was, if there was exactly one in the request
 	reason  *decision.Reason
 	cause   error
 }
 
 // judge finds the request's credential and has it judged. Exactly one is
 // accepted in the whole request: with two, the backend might act for the one
-// that we did not judge.
-func judge(doors []door, r *http.Request, held http.Header, client netip.Addr, now time.Time) outcome {
+// that we did not judge. A connection's certificate, which comes with each of its
+// requests, speaks only for those that bring nothing of their own.
+func judge(doors []door, certificates *clientcert.Verifier, r *http.Request, held http.Header, client netip.Addr, now time.Time) outcome {
 	var found *door
 	var credential string
 	total := 0
@@ -84,6 +86,9 @@ func judge(doors []door, r *http.Request, held http.Header, client netip.Addr, n
 	}
 	switch total {
 	case 0:
+		if certificates != nil {
+			return judgeCertificate(certificates, r, now)
+		}
 		return outcome{reason: reasonNone}
 	case 1:
 	default:

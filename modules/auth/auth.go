@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sallyport-gateway/sallyport/caddyfile/order"
+	"github.com/sallyport-gateway/sallyport/modules/auth/clientcert"
 	"github.com/sallyport-gateway/sallyport/modules/internal/edge"
 	"github.com/sallyport-gateway/sallyport/modules/internal/exposure"
 	"github.com/sallyport-gateway/sallyport/modules/internal/guard"
@@ -31,9 +32,9 @@ func init() {
 //
 // Placeholder | Description
 // ------------|-------------
-// `{http.auth.user.id}` | The token's subject, the API key's owner; also the access log's user_id
-// `{http.auth.user.issuer}` | The token's issuer
-// `{http.auth.user.method}` | jwt or api_key
+// `{http.auth.user.id}` | The token's subject, the API key's owner, the certificate's name; also the access log's user_id
+// `{http.auth.user.issuer}` | The token's issuer, the certificate's authority
+// `{http.auth.user.method}` | jwt, api_key or mtls
 // `{http.auth.user.scopes}` | The scopes, with spaces between them
 // `{http.auth.user.roles}` | The roles, as a JSON array
 // `{http.auth.user.tier}` | The class of service
@@ -51,10 +52,11 @@ type Handler struct {
 	// '*' at the end stands for any continuation. Default: none.
 	IdentityHeaders []string `json:"identity_headers,omitempty"`
 
-	identity   *identityHeaders
-	doors      []door
-	challenges challenges
-	held       []io.Closer
+	identity     *identityHeaders
+	doors        []door
+	certificates *clientcert.Verifier // nil: none is a credential
+	challenges   challenges
+	held         []io.Closer
 }
 
 // CaddyModule returns the Caddy module information.
@@ -77,6 +79,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		}
 		if a.APIKey != nil {
 			errs = append(errs, a.APIKey.check()...)
+		}
+		if a.MTLS != nil {
+			errs = append(errs, a.MTLS.check()...)
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -136,7 +141,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if req == nil {
 		return next.ServeHTTP(w, r)
 	}
-	found := judge(h.doors, r, held, req.Client, time.Now())
+	found := judge(h.doors, h.certificates, r, held, req.Client, time.Now())
 	if found.reason != nil {
 		if !h.DryRun() {
 			h.challenges.set(w.Header(), found.reason, found.door != nil && found.door.verifier.token())
@@ -148,6 +153,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	req.Principal = found.who
 	h.Allow()
+	if found.door == nil { // a certificate
+		return next.ServeHTTP(w, r)
+	}
 	if found.door.source.kind == inQuery {
 		// RFC 6750 section 2.3; what the backend says is added to it.
 		w.Header().Set("Cache-Control", "private")

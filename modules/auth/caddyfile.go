@@ -16,6 +16,7 @@ import (
 const (
 	wordJWT    = "jwt"
 	wordAPIKey = "api_key"
+	wordMTLS   = "mtls"
 )
 
 // UnmarshalCaddyfile reads the directive:
@@ -39,6 +40,10 @@ const (
 //			pepper    {env.<NAME>} | {file.<PATH>}
 //			forward
 //		}
+//		mtls {
+//			principal    san_uri | san_dns | san_email | subject | fingerprint
+//			allow_issuer <distinguished name...>
+//		}
 //		identity_headers <name...>
 //		mode enforce | dry_run
 //	}
@@ -47,7 +52,7 @@ const (
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	directive := *d // stays on the directive's line
-	err := read.Block(d, []string{wordJWT, wordAPIKey, "identity_headers"}, func(o *caddyfile.Dispenser) error {
+	err := read.Block(d, []string{wordJWT, wordAPIKey, wordMTLS, "identity_headers"}, func(o *caddyfile.Dispenser) error {
 		switch o.Val() {
 		case wordJWT:
 			j := new(JWT)
@@ -57,13 +62,17 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			a := new(APIKey)
 			h.Alternatives = append(h.Alternatives, Alternative{APIKey: a})
 			return a.unmarshal(o)
+		case wordMTLS:
+			m := new(MTLS)
+			h.Alternatives = append(h.Alternatives, Alternative{MTLS: m})
+			return m.unmarshal(o)
 		case "identity_headers":
 			return read.Values(o, valid(checkIdentityHeader), &h.IdentityHeaders)
 		}
 		if ok, err := guard.Option(o, &h.Guard); ok {
 			return err
 		}
-		return read.Unknown(o, wordJWT, wordAPIKey, "identity_headers", "mode")
+		return read.Unknown(o, wordJWT, wordAPIKey, wordMTLS, "identity_headers", "mode")
 	})
 	return errors.Join(err, located(directive, h.check()))
 }

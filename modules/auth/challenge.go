@@ -83,14 +83,18 @@ type challenges struct {
 }
 
 // newChallenges compiles them. API keys have no registered scheme; ApiKey is
-// what is commonly written, and 401 needs a challenge.
+// what is commonly written, and 401 needs a challenge. Neither have certificates:
+// Mutual (RFC 8120) is about passwords.
 func newChallenges(alternatives []Alternative) challenges {
 	var c challenges
 	seen := make(map[string]bool)
 	for _, a := range alternatives {
 		scheme := "ApiKey"
-		if a.JWT != nil {
+		switch {
+		case a.JWT != nil:
 			scheme = "Bearer"
+		case a.MTLS != nil:
+			scheme = "ClientCertificate"
 		}
 		if seen[scheme] {
 			continue

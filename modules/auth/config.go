@@ -30,6 +30,21 @@ type Alternative struct {
 
 	// APIKey accepts keys from a file.
 	APIKey *APIKey `json:"api_key,omitempty"`
+
+	// MTLS accepts the certificate of the client's connection, for requests that
+	// have no other credential. At most once.
+	MTLS *MTLS `json:"mtls,omitempty"`
+}
+
+// given is how many of the fields are set.
+func (a *Alternative) given() int {
+	n := 0
+	for _, set := range []bool{a.JWT != nil, a.APIKey != nil, a.MTLS != nil} {
+		if set {
+			n++
+		}
+	}
+	return n
 }
 
 // JWT accepts signed tokens of one issuer.
@@ -119,22 +134,24 @@ type APIKey struct {
 func (h *Handler) check() []error {
 	var errs []error
 	if len(h.Alternatives) == 0 {
-		errs = append(errs, errors.New("auth has no alternative: give jwt or api_key"))
+		errs = append(errs, errors.New("auth has no alternative: give jwt, api_key or mtls"))
 	}
 	seen := make(map[string]string)
 	for i, a := range h.Alternatives {
 		switch {
-		case a.JWT != nil && a.APIKey == nil:
+		case a.given() != 1:
+			errs = append(errs, fmt.Errorf("alternatives[%d]: not exactly one of jwt, api_key and mtls", i))
+		case a.JWT != nil:
 			s := a.JWT.From.source()
 			errs = append(errs, clash(seen, s, wordJWT))
 			if a.JWT.Issuer != "" {
 				errs = append(errs, claim(seen, s.key()+" "+a.JWT.Issuer, fmt.Sprintf("jwt %s: the same issuer and source are", a.JWT.Issuer)))
 			}
-		case a.APIKey != nil && a.JWT == nil:
+		case a.APIKey != nil:
 			s := a.APIKey.source()
 			errs = append(errs, claim(seen, s.key(), "api_key: "+s.name+" is"), clash(seen, s, wordAPIKey))
-		default:
-			errs = append(errs, fmt.Errorf("alternatives[%d]: not exactly one of jwt and api_key", i))
+		case a.MTLS != nil:
+			errs = append(errs, claim(seen, wordMTLS, "mtls is"))
 		}
 	}
 	for i, name := range h.IdentityHeaders {

@@ -21,11 +21,16 @@
 //			pepper    {env.<NAME>} | {file.<PATH>}   # required
 //			forward                          # leave the key in the request
 //		}
+//		mtls {                               # the block can be left out
+//			principal    san_uri | san_dns | san_email | subject | fingerprint   # default: see below
+//			allow_issuer <distinguished name...>   # default: every authority that the site trusts
+//		}
 //		identity_headers <name...>           # more headers to remove; '*' at the end
 //		mode enforce | dry_run
 //	}
 //
-// jwt and api_key may be repeated: with other issuers, from other places.
+// jwt and api_key may be repeated: with other issuers, from other places. mtls
+// stands once.
 //
 // # Which alternative judges
 //
@@ -47,6 +52,39 @@
 //
 // Tokens that were verified are remembered until they expire or their issuer's key
 // set changes, at most 4096 for each place.
+//
+// # Client certificates
+//
+// mtls accepts the certificate with which the client opened its connection to this
+// gateway, as client_auth of tls_policy or tls verified it. Where nobody verifies
+// certificates, mtls alone is refused at load, since it would refuse everybody;
+// beside other alternatives it is a warning, so that sites behind a balancer that
+// ends TLS can share the block. The certificate of a trusted proxy or balancer
+// names nobody: it is not the client's. What a balancer reports about its client's
+// certificate is not read.
+//
+// The certificate comes with every request of a connection, so it speaks only for
+// requests that bring no credential of their own. A token or a key is judged alone,
+// and a bad one is refused whatever the certificate is: it never falls back. To ask
+// for both, let client_auth require the certificate and leave mtls out.
+//
+// The dates of the certificate and of its chain are judged on every request, as
+// connections outlive them. Revocation is for Caddy's verifiers in client_auth and
+// for short lives. Each connection shows its certificate anew, as Caddy resumes no
+// session where it asks for one; so a reload that takes an authority out of the
+// trust pool holds for the next connection. A site that verifies certificates needs
+// strict_sni_host, Caddy's default there: without, a connection that was opened
+// for another site, whose clients others vouch for, would do.
+//
+// The caller's id is by default the certificate's URI (SPIFFE); without one its DNS
+// name; without either its whole subject as RFC 4514 writes it. The common name
+// alone is no identity (RFC 9525). A certificate with several URIs or DNS names is
+// refused then: choose what names its holder with principal. The issuer is the
+// subject of the authority in the trust pool, which only the operator writes; what
+// authorities below it call themselves does not count. Two authorities of one name
+// in one pool are one issuer. Claims, for rules and placeholders: subject, serial (hexadecimal),
+// fingerprint, issuer_fingerprint (of the trusted authority; both SHA-256), san_uri,
+// san_dns, san_email (lists).
 //
 // # What the backend gets
 //
@@ -84,7 +122,8 @@
 //
 //	401  auth.no_credential; auth.token_* malformed, header, issuer, algorithm, key,
 //	     signature, claims, audience, expired, not_yet_valid; auth.key_* malformed,
-//	     unknown, revoked, expired, not_yet_valid, address
+//	     unknown, revoked, expired, not_yet_valid, address; auth.certificate_*
+//	     unverified, expired, issuer, name
 //	400  auth.several_credentials
 //	503  auth.keys_unavailable, auth.failed, with Retry-After
 //
@@ -92,8 +131,22 @@
 //
 // # access_rules
 //
-// Decides on the canonical request and the principal; see AccessRules and the
-// package access. It fails closed.
+// Decides on the canonical request and the principal; see AccessRules and, for how
+// rules combine and what expressions know, the package access. It fails closed.
+//
+//	access_rules {
+//		rule <name> {
+//			methods <methods...>
+//			path    <patterns...>
+//			host    <hosts...>
+//			require scope | role | issuer | method | tier <words...>
+//			require claim <name> <values...>
+//			require expression `<CEL>`           # one to a line
+//			deny
+//		}
+//		otherwise allow | deny                   # default: deny
+//		mode enforce | dry_run
+//	}
 //
 // Metrics: sallyport_decisions_total for both, and for each JWKS URL of auth
 // sallyport_jwks_fetched_timestamp_seconds{source} (0 if never) and

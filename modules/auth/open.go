@@ -22,6 +22,10 @@ func (h *Handler) open(ctx caddy.Context) error {
 	issuers := make(map[source][]jwt.Issuer)
 	tokensOf := make(map[source]*tokens)
 	for _, a := range h.Alternatives {
+		if a.MTLS != nil {
+			errs = append(errs, h.openCertificates(ctx, a.MTLS))
+			continue
+		}
 		if a.APIKey != nil {
 			store, err := h.openKeys(a.APIKey)
 			errs = append(errs, err)

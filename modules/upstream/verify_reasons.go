@@ -52,7 +52,11 @@ var ruleReasons = [...]*decision.Reason{
 	access.MissingMethod: decision.NewReason("verify_gateway.rule_method", http.StatusForbidden, titleAccess),
 	access.MissingTier:   decision.NewReason("verify_gateway.rule_tier", http.StatusForbidden, titleAccess),
 	access.MissingClaim:  decision.NewReason("verify_gateway.rule_claim", http.StatusForbidden, titleAccess),
+
+	access.UnmetExpression: reasonExpression, access.FailedExpression: reasonExpression,
 }
+
+var reasonExpression = decision.NewReason("verify_gateway.rule_expression", http.StatusForbidden, titleAccess)
 
 var errSeveral = errors.New("more than one assertion")
 

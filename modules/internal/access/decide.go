@@ -2,6 +2,7 @@ package access
 
 import (
 	"encoding/json"
+	"net/netip"
 	"slices"
 	"strconv"
 
@@ -13,21 +14,25 @@ type Verdict uint8
 
 // The verdicts. All but Allowed refuse.
 const (
-	NotAllowed    Verdict = iota // no rule names the request, and otherwise is deny
-	Allowed                      // every rule that names the request is satisfied, or otherwise is allow
-	Denied                       // a deny rule names it
-	NoPrincipal                  // a rule requires something of a caller nobody knows
-	MissingScope                 // the first requirement that is not met …
-	MissingRole                  //
-	MissingIssuer                //
-	MissingMethod                //
-	MissingTier                  //
-	MissingClaim                 //
+	NotAllowed       Verdict = iota // no rule names the request, and otherwise is deny
+	Allowed                         // every rule that names the request is satisfied, or otherwise is allow
+	Denied                          // a deny rule names it
+	NoPrincipal                     // a rule requires something of a caller nobody knows
+	MissingScope                    // the first requirement that is not met …
+	MissingRole                     //
+	MissingIssuer                   //
+	MissingMethod                   //
+	MissingTier                     //
+	MissingClaim                    //
+	UnmetExpression                 // an expression is false …
+	FailedExpression                // … or cannot be evaluated
 )
 
 // Request is what rules see of a request, all of it canonical.
 type Request struct {
 	Method, Host, Path string
+	// Client is the client's address, for expressions.
+	Client netip.Addr
 }
 
 // Decision is a verdict and where it comes from.
@@ -54,7 +59,7 @@ type evaluation struct {
 }
 
 // Decide decides about a request and its caller, who is nil if unknown. It
-// allocates nothing.
+// allocates nothing, but for expressions what CEL does.
 func (p *Policy) Decide(r Request, caller *principal.Principal) Decision {
 	e := evaluation{policy: p, request: r, caller: caller, denying: true}
 	p.deny.visit(r.Path, &e)
@@ -91,7 +96,7 @@ func (e *evaluation) rules(indices []int32) {
 		e.named = true
 		if e.denying {
 			e.refused, e.by, e.verdict = true, i, Denied
-		} else if v := r.judge(e.caller); v != Allowed {
+		} else if v := r.judge(&e.request, e.caller); v != Allowed {
 			e.refused, e.by, e.verdict = true, i, v
 		}
 	}
@@ -113,13 +118,24 @@ func (c *compiled) names(r *Request) bool {
 	return false
 }
 
-func (c *compiled) judge(caller *principal.Principal) Verdict {
+// judge returns Allowed if the caller meets every requirement. Expressions come
+// last, whatever the order of lines: the others are cheap.
+func (c *compiled) judge(r *Request, caller *principal.Principal) Verdict {
 	if caller == nil {
 		return NoPrincipal
 	}
 	for i := range c.require {
-		if v := c.require[i].judge(caller); v != Allowed {
-			return v
+		if q := &c.require[i]; q.Expression == "" {
+			if v := q.judge(caller); v != Allowed {
+				return v
+			}
+		}
+	}
+	for i := range c.require {
+		if q := &c.require[i]; q.Expression != "" {
+			if v := q.compiled.judge(*r, caller); v != Allowed {
+				return v
+			}
 		}
 	}
 	return Allowed

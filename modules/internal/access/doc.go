@@ -46,4 +46,30 @@
 // Methods are compared exactly. GET names HEAD requests too, which are the same
 // request without the answer's body (RFC 9110 section 9.3.2): a rule about
 // reading would otherwise be evaded with HEAD.
+//
+// # Expressions
+//
+// What lines of words cannot say, `require expression` says in CEL
+// (https://cel.dev): a condition that has to be true, one to a line, compiled
+// when the configuration is loaded.
+//
+//	principal.id, .issuer, .method, .tier    string
+//	principal.scopes, .roles                 list(string)
+//	principal.claims                         map(string, dyn): numbers, lists and objects as in the token
+//	request.method, .host, .path             string, canonical; of the path case counts, in paths of rules it does not
+//	request.client_ip                        string; cidr('192.0.2.0/24').containsIP(request.client_ip)
+//
+// Beside CEL's operators and functions there are has, exists, all and exists_one,
+// and ip and cidr as in Kubernetes; map and filter are not, nor are the query (of
+// a repeated parameter, which one counts differs), headers and bodies.
+//
+// An expression asks about a known caller; without one the rule is not satisfied.
+// One that cannot be evaluated is not satisfied either, whatever is negated in it:
+// a claim that is not there, a claim of another type. Only || does with what is
+// true on its other side. `has(principal.claims.x)` asks whether there is one.
+// Whole numbers are exact, and fail beyond 64 bits.
+//
+// Refused at load are syntax errors, unknown names, results that are no bool (a
+// claim by itself: compare it), patterns that are not written out, and what is too
+// costly; what gets too costly with a caller's own lists is cut then.
 package access

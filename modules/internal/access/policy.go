@@ -86,7 +86,12 @@ func Compile(rules []Rule, allowOthers bool) (*Policy, error) {
 }
 
 func (p *Policy) add(r *Rule) {
-	c := compiled{name: r.Name, methods: slices.Clone(r.Methods), require: r.Require, challenge: challenge(r)}
+	c := compiled{name: r.Name, methods: slices.Clone(r.Methods), require: slices.Clone(r.Require), challenge: challenge(r)}
+	for i := range c.require {
+		if q := &c.require[i]; q.Expression != "" {
+			q.compiled, _ = compileExpression(q.Expression) // Check has seen it
+		}
+	}
 	if slices.Contains(c.methods, "GET") && !slices.Contains(c.methods, "HEAD") {
 		c.methods = append(c.methods, "HEAD")
 	}

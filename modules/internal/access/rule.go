@@ -35,14 +35,20 @@ type Requirement struct {
 	Scope []string `json:"scope,omitempty"`
 	// Role is what the caller is.
 	Role []string `json:"role,omitempty"`
-	// Issuer is who vouches for the caller: the token's issuer, exactly.
+	// Issuer is who vouches for the caller, exactly: the token's issuer, or the
+	// distinguished name of the certificate's authority.
 	Issuer []string `json:"issuer,omitempty"`
-	// Method is how the caller was authenticated: jwt or api_key.
+	// Method is how the caller was authenticated: jwt, api_key or mtls.
 	Method []string `json:"method,omitempty"`
 	// Tier is the caller's class of service.
 	Tier []string `json:"tier,omitempty"`
 	// Claim is a claim of the caller's token, at its top level.
 	Claim *Claim `json:"claim,omitempty"`
+	// Expression is a condition in CEL over the caller and the request; see the
+	// package's documentation.
+	Expression string `json:"expression,omitempty"`
+
+	compiled *expression // set by Compile, in its copy
 }
 
 // Claim is a condition on one claim. A list holds if one of its elements does;
@@ -55,7 +61,7 @@ type Claim struct {
 }
 
 // AuthMethods are the values of Requirement.Method.
-var AuthMethods = []string{"jwt", "api_key"}
+var AuthMethods = []string{"jwt", "api_key", "mtls"}
 
 // methods are the registered ones (IANA HTTP Method Registry) that reach a
 // guard, and PURGE. Others are refused: a mistyped method protects nothing.
@@ -118,6 +124,18 @@ func ParseWord(s string) (string, error) {
 	return s, nil
 }
 
+// ParseIssuer accepts a name without commas, or the distinguished name of an
+// authority, whose parts have commas between them (RFC 4514).
+func ParseIssuer(s string) (string, error) {
+	attribute, _, ok := strings.Cut(s, "=")
+	if ok && attribute != "" && !strings.ContainsFunc(attribute, func(c rune) bool {
+		return c >= utf8.RuneSelf || !unicode.IsLetter(c) && !unicode.IsDigit(c) && c != '-' && c != '.'
+	}) {
+		return ParseText(s)
+	}
+	return ParseWord(s)
+}
+
 // ParseText accepts the value of a claim.
 func ParseText(s string) (string, error) {
 	if s == "" || strings.ContainsFunc(s, unicode.IsControl) || !utf8.ValidString(s) {
@@ -160,7 +178,7 @@ func (r *Rule) Check() []error {
 	everything := len(r.Methods)+len(r.Path)+len(r.Host) == 0
 	switch {
 	case !r.Deny && len(r.Require) == 0:
-		fail("it neither requires anything nor denies: add require or deny (`require method jwt api_key` asks for any caller who is known)")
+		fail("it neither requires anything nor denies: add require or deny (`require method jwt api_key mtls` asks for any caller who is known)")
 	case r.Deny && len(r.Require) > 0:
 		fail("deny and require exclude each other: a deny rule refuses every caller")
 	case r.Deny && everything:
@@ -210,7 +228,7 @@ func (q *Requirement) check(i int) (errs []error) {
 	}{
 		{"scope", q.Scope, ParseScope},
 		{"role", q.Role, ParseWord},
-		{"issuer", q.Issuer, ParseWord},
+		{"issuer", q.Issuer, ParseIssuer},
 		{"method", q.Method, ParseAuthMethod},
 		{"tier", q.Tier, ParseWord},
 	} {
@@ -232,6 +250,12 @@ func (q *Requirement) check(i int) (errs []error) {
 			errs = append(errs, fmt.Errorf("require claim %s: no values", q.Claim.Name))
 		}
 		errs = append(errs, checkWords("require claim "+q.Claim.Name, q.Claim.Values, ParseText)...)
+	}
+	if q.Expression != "" {
+		given++
+		if _, err := compileExpression(q.Expression); err != nil {
+			errs = append(errs, fmt.Errorf("require expression %q: %w", q.Expression, err))
+		}
 	}
 	if given != 1 {
 		errs = append(errs, fmt.Errorf("require[%d] has %d kinds of conditions, not one", i, given))

@@ -9,11 +9,13 @@ import "slices"
 // Principal is an authenticated caller. It is shared between requests (one
 // API key, one cached token) and must not be changed once it is in use.
 type Principal struct {
-	// ID names the caller: the token's subject, the API key's owner.
+	// ID names the caller: the token's subject, the API key's owner, the name in the
+	// certificate.
 	ID string
-	// Issuer is who vouches for the caller: the token's issuer, or empty.
+	// Issuer is who vouches for the caller: the token's issuer, the certificate's
+	// authority, or empty.
 	Issuer string
-	// Method is how the caller was authenticated: "jwt" or "api_key".
+	// Method is how the caller was authenticated: "jwt", "api_key" or "mtls".
 	Method string
 	// Scopes are what the caller was granted (RFC 6749 section 3.3).
 	Scopes []string
@@ -22,7 +24,7 @@ type Principal struct {
 	// Tier is the class of service, such as "gold"; empty if there is none.
 	Tier string
 	// Claims are the token's claims as decoded JSON with json.Number for numbers;
-	// for an API key, its key_id.
+	// for an API key, its key_id; for a certificate, what it says.
 	Claims map[string]any
 }
 

@@ -19,9 +19,10 @@ import (
 //		require scope  <scopes...>
 //		require role   <roles...>
 //		require issuer <issuers...>
-//		require method jwt | api_key
+//		require method jwt | api_key | mtls
 //		require tier   <tiers...>
 //		require claim  <name> <values...>
+//		require expression `<CEL>`
 //		deny
 //	}
 //
@@ -71,7 +72,7 @@ func readRequirement(l *caddyfile.Dispenser, to *[]access.Requirement) error {
 	case "role":
 		err = read.Values(l, access.ParseWord, &q.Role)
 	case "issuer":
-		err = read.Values(l, access.ParseWord, &q.Issuer)
+		err = read.Values(l, access.ParseIssuer, &q.Issuer)
 	case "method":
 		err = read.Values(l, access.ParseAuthMethod, &q.Method)
 	case "tier":
@@ -81,13 +82,23 @@ func readRequirement(l *caddyfile.Dispenser, to *[]access.Requirement) error {
 		if err = read.Value(l, access.ParseText, &q.Claim.Name); err == nil {
 			err = read.Values(l, access.ParseText, &q.Claim.Values)
 		}
+	case "expression":
+		err = readExpression(l, &q.Expression)
 	default:
-		return read.Unknown(l, "scope", "role", "issuer", "method", "tier", "claim")
+		return read.Unknown(l, "scope", "role", "issuer", "method", "tier", "claim", "expression")
 	}
 	if err == nil {
 		*to = append(*to, q)
 	}
 	return err
+}
+
+// readExpression reads the one argument that an expression is.
+func readExpression(l *caddyfile.Dispenser, to *string) error {
+	if l.CountRemainingArgs() > 1 {
+		return l.Err("expression is one argument: write it between backticks")
+	}
+	return read.Value(l, access.ParseExpression, to)
 }
 
 // prefixed joins errs, each with what it is about in front.

@@ -33,7 +33,7 @@ func New(policy *access.Policy, config *suite.Config) Judge {
 // Decide judges the request, and where it can have other readings, those too. h is
 // its header.
 func (j *Judge) Decide(h http.Header, req *guard.Request) access.Decision {
-	q := access.Request{Method: req.Method, Host: req.Host, Path: req.Path}
+	q := access.Request{Method: req.Method, Host: req.Host, Path: req.Path, Client: req.Client}
 	d := j.decideMethods(h, q, req)
 	// Some servers decode %2F before they split the path, others never do.
 	if j.slashes && d.Verdict == access.Allowed && strings.Contains(q.Path, "%2F") {

@@ -1,0 +1,259 @@
+package access
+
+import (
+	"encoding/json"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/sallyport-gateway/sallyport/modules/internal/principal"
+)
+
+func claims(t testing.TB, text string) map[string]any {
+	t.Helper()
+	d := json.NewDecoder(strings.NewReader(text))
+	d.UseNumber()
+	var c map[string]any
+	if err := d.Decode(&c); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func expressions(texts ...string) Rule {
+	r := Rule{Name: "expression"}
+	for _, text := range texts {
+		r.Require = append(r.Require, Requirement{Expression: text})
+	}
+	return r
+}
+
+func TestExpressions(t *testing.T) {
+	caller := &principal.Principal{
+		ID: "alice", Issuer: "https://issuer.example", Method: "jwt", Scopes: []string{"orders", "orders:read"}, Roles: []string{"admin"}, Tier: "gold",
+		Claims: claims(t, `{"mfa":true,"no":false,"level":3,"half":0.5,"big":9007199254740993,"bigger":18446744073709551615,"huge":18446744073709551616,
+			"groups":["a","b"],"org":{"id":"acme","depth":{"n":1}},"nothing":null,"text":"true","https://x/y":"z"}`),
+	}
+	const met, unmet, failed = "met", "unmet", "failed"
+	tests := []struct{ name, expression, want string }{
+		{"a claim that is true", `principal.claims.mfa == true`, met},
+		{"a claim that is false", `principal.claims.no == true`, unmet},
+		{"a claim that is not there", `principal.claims.absent == true`, failed},
+		{"the negation of a claim that is not there", `!(principal.claims.absent == true)`, failed},
+		{"a claim that is not there and is not another value", `principal.claims.absent != true`, failed},
+		{"asking first whether it is there", `has(principal.claims.absent) && principal.claims.absent == true`, unmet},
+		{"asking whether it is not there", `!has(principal.claims.absent)`, met},
+		{"a text is no boolean", `principal.claims.text == true`, unmet},
+		{"a claim inside another", `principal.claims.org.depth.n == 1`, met},
+		{"a claim inside one that is no object", `principal.claims.mfa.x == 1`, failed},
+		{"a claim whose name is a URL", `principal.claims['https://x/y'] == 'z'`, met},
+		{"a claim that is null", `principal.claims.nothing == null`, met},
+		{"a list has an element", `'a' in principal.claims.groups`, met},
+		{"a list has not", `'c' in principal.claims.groups`, unmet},
+		{"some element", `principal.claims.groups.exists(g, g.startsWith('b'))`, met},
+		{"every element", `principal.claims.groups.all(g, g == 'b')`, unmet},
+		{"what is no list", `principal.claims.mfa.exists(g, g == 'b')`, failed},
+		{"a number", `principal.claims.level >= 3`, met},
+		{"a number with a fraction", `principal.claims.half < 0.6`, met},
+		{"a whole number beyond 2^53 is exact", `principal.claims.big == 9007199254740993`, met},
+		{"its neighbour is another one", `principal.claims.big == 9007199254740992`, unmet},
+		{"a whole number beyond 2^63", `principal.claims.bigger == 18446744073709551615u`, met},
+		{"a whole number beyond 2^64 is not rounded", `principal.claims.huge == 18446744073709551616.0`, failed},
+		{"types that cannot be compared", `principal.claims.groups < 3`, failed},
+
+		{"the id", `principal.id == 'alice'`, met},
+		{"the issuer", `principal.issuer.endsWith('.example')`, met},
+		{"the method", `principal.method == 'mtls'`, unmet},
+		{"a scope", `'orders' in principal.scopes`, met},
+		{"the beginning of a scope", `principal.scopes.exists_one(s, s.matches('^orders:'))`, met},
+		{"a role or a tier", `'owner' in principal.roles || principal.tier == 'gold'`, met},
+		{"the method of the request", `request.method == 'GET'`, met},
+		{"the host", `request.host == 'api.example.com'`, met},
+		{"the path names the caller", `request.path.startsWith('/users/' + principal.id + '/')`, met},
+		{"the path names another caller", `request.path.startsWith('/users/bob/')`, unmet},
+		{"the client is in a network", `cidr('198.51.100.0/24').containsIP(request.client_ip)`, met},
+		{"the client is in another", `cidr('192.0.2.0/24').containsIP(request.client_ip)`, unmet},
+		{"an error beside what is enough", `principal.claims.absent == 1 || principal.tier == 'gold'`, met},
+	}
+	request := Request{Method: "GET", Host: "api.example.com", Path: "/users/alice/orders", Client: netip.MustParseAddr("198.51.100.7")}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := compile(t, false, expressions(tt.expression)).Decide(request, caller)
+			want := map[string]Decision{
+				met: {Verdict: Allowed}, unmet: {Verdict: UnmetExpression, Rule: "expression"}, failed: {Verdict: FailedExpression, Rule: "expression"},
+			}[tt.want]
+			if got != want {
+				t.Errorf("got %+v, want %+v", got, want)
+			}
+		})
+	}
+}
+
+func TestExpressionsAmongOtherLines(t *testing.T) {
+	caller := &principal.Principal{Method: "jwt", Roles: []string{"admin"}, Claims: map[string]any{"mfa": true}}
+	mfa, gold, role := Requirement{Expression: "principal.claims.mfa == true"}, Requirement{Expression: "principal.tier == 'gold'"}, Requirement{Role: []string{"admin"}}
+	owner := Requirement{Role: []string{"owner"}}
+	tests := []struct {
+		name   string
+		lines  []Requirement
+		caller *principal.Principal
+		want   Verdict
+	}{
+		{"all hold", []Requirement{mfa, role}, caller, Allowed},
+		{"one of two expressions does not", []Requirement{mfa, gold}, caller, UnmetExpression},
+		{"neither does the other one", []Requirement{gold, mfa}, caller, UnmetExpression},
+		{"the other line does not", []Requirement{mfa, owner}, caller, MissingRole},
+		{"both do not: the other line is judged first", []Requirement{gold, owner}, caller, MissingRole},
+		{"a caller nobody knows, whatever the request", []Requirement{{Expression: "request.method == 'GET'"}}, nil, NoPrincipal},
+		{"a caller without claims", []Requirement{mfa}, new(principal.Principal), FailedExpression},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := compile(t, true, Rule{Name: "r", Require: tt.lines})
+			if got := p.Decide(Request{Method: "GET", Path: "/"}, tt.caller).Verdict; got != tt.want {
+				t.Errorf("got %d, want %d", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestAnUnknownAddressIsInNoNetwork(t *testing.T) {
+	for _, text := range []string{
+		"cidr('0.0.0.0/0').containsIP(request.client_ip)", "!cidr('192.0.2.0/24').containsIP(request.client_ip)", "request.client_ip != '192.0.2.1'",
+	} {
+		got := compile(t, true, expressions(text)).Decide(Request{Method: "GET", Path: "/"}, new(principal.Principal))
+		if got.Verdict != FailedExpression {
+			t.Errorf("%s: got %+v", text, got)
+		}
+	}
+}
+
+func TestExpressionsThatAreRefused(t *testing.T) {
+	tests := []struct{ name, expression, want string }{
+		{"nothing", " ", "is empty"},
+		{"a syntax error", "principal.claims.mfa ==", "column 24: Syntax error"},
+		{"one on another line", "principal.id == 'a' &&\n ==", "line 2 of it, column 2: Syntax error"},
+		{"a name that nobody knows", "user.id == 'a'", "undeclared reference to 'user'"},
+		{"a field that nobody knows", "principal.role == 'a'", "undeclared reference to 'principal'"},
+		{"a header", "request.header == 'a'", "undeclared reference to 'request'"},
+		{"a function that nobody knows", "now() > 1", "undeclared reference to 'now'"},
+		{"no boolean", "principal.id", "of type string, not bool"},
+		{"a claim alone", "principal.claims.mfa", "of type dyn, not bool"},
+		{"types that do not fit", "principal.id == 5", "no matching overload"},
+		{"a question about nobody", "1 < 2", "asks nothing"},
+		{"a bad regular expression", "principal.id.matches('(')", "invalid matches argument"},
+		{"a regular expression that explodes", "principal.id.matches('a{600}b{600}')", "too large"},
+		{"a regular expression from the request", "principal.id.matches(request.path)", "has to be written out"},
+		{"one in the other notation", "matches(principal.id, principal.claims.pattern)", "has to be written out"},
+		{"a macro that builds a list", "principal.scopes.map(s, s + s).size() > 1", "undeclared reference"},
+		{"another", "principal.scopes.filter(s, s == 'a').size() > 1", "undeclared reference"},
+		{"lists in lists in lists", "principal.roles.all(a, principal.roles.all(b, principal.roles.all(c, a + b != c)))", "too costly"},
+		{"a claim against a claim, often", "principal.claims.a.all(a, principal.claims.b.exists(b, a == b))", "too costly"},
+		{"too deep", strings.Repeat("(", 60) + "principal.id == 'a'" + strings.Repeat(")", 60), "recursion"},
+		{"too long", "principal.id == '" + strings.Repeat("a", maxExpression) + "'", "size"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := ParseExpression(tt.expression)
+			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
+				t.Fatalf("got %v, want %q on one line", err, tt.want)
+			}
+			if _, compiled := Compile([]Rule{expressions(tt.expression)}, false); tt.name != "nothing" && (compiled == nil || !strings.Contains(compiled.Error(), err.Error())) {
+				t.Errorf("Compile: %v", compiled)
+			}
+		})
+	}
+	if _, err := Compile([]Rule{expressions("")}, false); err == nil {
+		t.Error("no expression at all compiles")
+	}
+}
+
+// What the estimate at load did not expect is cut while it is evaluated.
+func TestACallerWithHugeClaimsIsDenied(t *testing.T) {
+	p := compile(t, true, expressions("principal.claims.groups.all(g, g.startsWith('a'))"))
+	groups := func(n int) *principal.Principal {
+		list := make([]any, n)
+		for i := range list {
+			list[i] = "a"
+		}
+		return &principal.Principal{Claims: map[string]any{"groups": list}}
+	}
+	if got := p.Decide(Request{Method: "GET", Path: "/"}, groups(200)).Verdict; got != Allowed {
+		t.Errorf("200 groups: %d", got)
+	}
+	if got := p.Decide(Request{Method: "GET", Path: "/"}, groups(maxCost)); got.Verdict != FailedExpression {
+		t.Errorf("%d groups: %+v", maxCost, got)
+	}
+}
+
+func TestAHugePathIsNotLookedAt(t *testing.T) {
+	p := compile(t, true, expressions("request.path.endsWith('/a')"))
+	for path, want := range map[string]Verdict{
+		strings.Repeat("/a", maxText/2): Allowed, strings.Repeat("/a", maxText/2+1): FailedExpression,
+	} {
+		if got := p.Decide(Request{Method: "GET", Path: path}, new(principal.Principal)).Verdict; got != want {
+			t.Errorf("%d bytes: got %d, want %d", len(path), got, want)
+		}
+	}
+}
+
+func TestOneExpressionJudgesManyCallersAtOnce(t *testing.T) {
+	p := compile(t, true, expressions("principal.id == request.path"))
+	var wg sync.WaitGroup
+	for _, id := range []string{"/a", "/b", "/c", "/d"} {
+		wg.Go(func() {
+			caller := &principal.Principal{ID: id}
+			for range 500 {
+				if got := p.Decide(Request{Path: id}, caller).Verdict; got != Allowed {
+					t.Errorf("%s: got %d", id, got)
+					return
+				}
+				if got := p.Decide(Request{Path: "/x"}, caller).Verdict; got != UnmetExpression {
+					t.Errorf("%s: got %d for another path", id, got)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// BenchmarkExpression is to be compared with BenchmarkClaim, the same question
+// without CEL.
+func BenchmarkExpression(b *testing.B) {
+	caller := &principal.Principal{ID: "alice", Method: "jwt", Scopes: []string{"a", "b"}, Claims: map[string]any{"mfa": true, "groups": []any{"a", "b", "c", "d"}}}
+	request := Request{Method: "GET", Host: "api.example.com", Path: "/users/alice", Client: netip.MustParseAddr("192.0.2.1")}
+	for _, text := range []string{
+		"principal.claims.mfa == true", "request.path.startsWith('/users/' + principal.id)", "principal.claims.groups.exists(g, g == 'd')",
+	} {
+		b.Run(text, func(b *testing.B) {
+			p := compile(b, false, expressions(text))
+			b.ReportAllocs()
+			for b.Loop() {
+				if got := p.Decide(request, caller).Verdict; got != Allowed {
+					b.Fatal(got)
+				}
+			}
+		})
+	}
+}
+
+func TestAnExpressionWithoutLoopsAllocatesNothingAboutClaims(t *testing.T) {
+	p := compile(t, false, expressions("principal.claims.mfa == true"))
+	caller := &principal.Principal{Claims: map[string]any{"mfa": true}}
+	if n := testing.AllocsPerRun(100, func() { p.Decide(Request{Method: "GET", Path: "/"}, caller) }); n >= 1 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func BenchmarkClaim(b *testing.B) {
+	p := compile(b, false, Rule{Name: "r", Require: []Requirement{{Claim: &Claim{Name: "mfa", Values: []string{"true"}}}}})
+	caller := &principal.Principal{Claims: map[string]any{"mfa": true}}
+	b.ReportAllocs()
+	for b.Loop() {
+		if got := p.Decide(Request{Method: "GET", Path: "/users/alice"}, caller).Verdict; got != Allowed {
+			b.Fatal(got)
+		}
+	}
+}
