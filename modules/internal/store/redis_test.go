@@ -39,7 +39,7 @@ func TestPartsOfAMillisecondAreRoundedUp(t *testing.T) {
 	s := openRedis(t, r, "p", 1)
 	for ttl, want := range map[time.Duration]string{1: "1", time.Millisecond: "1", time.Millisecond + 1: "2", LongestClaim: "86400000"} {
 		claims(t, s, ttl.String(), ttl, "first")
-		if log := r.Command(t, "SLOWLOG", "GET", "1"); !strings.Contains(log, "\nNX\nPX\n"+want+"\n") {
+		if log := r.Command(t, "SLOWLOG", "GET", "20"); !strings.Contains(log, "\nNX\nPX\n"+want+"\n") {
 			t.Errorf("%s: the command was %s", ttl, log)
 		}
 	}
