@@ -123,7 +123,7 @@ func startPrometheus(t *testing.T, targets ...string) *prometheus {
 	config = regexp.MustCompile(`targets: \[.*\]`).ReplaceAllString(config, fmt.Sprintf(`targets: ["%s"]`, strings.Join(targets, `", "`)))
 	p := &prometheus{addr: freeAddr(t)}
 	cmd := exec.Command("prometheus", "--config.file="+write(t, dir, "prometheus.yml", config), "--storage.tsdb.path="+filepath.Join(dir, "data"),
-		"--web.listen-address="+p.addr, "--web.enable-lifecycle=false")
+		"--web.listen-address="+p.addr)
 	var out buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	exited := run(t, cmd, syscall.SIGTERM)
@@ -184,18 +184,22 @@ func TestPrometheusFindsWhatRulesAndDashboardAskFor(t *testing.T) {
 	waitFor(t, "the gateway to be allowed", func() bool {
 		return send(t, http.DefaultClient, "GET", "http://"+front+"/orders", "X-Forwarded-For", "198.51.100.1", "Authorization", "Bearer "+token).status == 200
 	})
-	for _, header := range [][]string{
-		{"X-Forwarded-For", "192.0.2.66"},
-		{"X-Forwarded-For", "unknown"},
-		{"X-Forwarded-For", "198.51.100.2", "Authorization", "Bearer " + token + "x"},
-	} {
-		send(t, http.DefaultClient, "GET", "http://"+front+"/orders", header...)
+	traffic := func() {
+		for _, header := range [][]string{
+			{"X-Forwarded-For", "198.51.100.1", "Authorization", "Bearer " + token},
+			{"X-Forwarded-For", "192.0.2.66"},
+			{"X-Forwarded-For", "unknown"},
+			{"X-Forwarded-For", "198.51.100.2", "Authorization", "Bearer " + token + "x"},
+		} {
+			send(t, http.DefaultClient, "GET", "http://"+front+"/orders", header...)
+		}
+		if conn, err := net.Dial("tcp", tls); err == nil { // past the balancer
+			_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\n\r\n")
+			_, _ = io.ReadAll(conn)
+			conn.Close()
+		}
 	}
-	if conn, err := net.Dial("tcp", tls); err == nil { // past the balancer
-		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\n\r\n")
-		_, _ = io.ReadAll(conn)
-		conn.Close()
-	}
+	traffic()
 
 	p := startPrometheus(t, health)
 	waitFor(t, "a scrape", func() bool { return p.ask(t, `up{job="sallyport"} == 1`) == 1 })
@@ -233,13 +237,13 @@ func TestPrometheusFindsWhatRulesAndDashboardAskFor(t *testing.T) {
 		if strings.HasPrefix(name, "site:sallyport_errors") {
 			continue // a share of none while nothing fails
 		}
-		waitFor(t, name, func() bool { return p.ask(t, name) > 0 })
+		waitFor(t, name, func() bool {
+			traffic() // a rate needs an increase between two scrapes
+			return p.ask(t, name) > 0
+		})
 	}
 	waitFor(t, "the alert about who came past the balancer to be on its way", func() bool {
-		send(t, http.DefaultClient, "GET", "http://"+front+"/orders", "X-Forwarded-For", "192.0.2.66")
-		if conn, err := net.Dial("tcp", tls); err == nil {
-			conn.Close()
-		}
+		traffic()
 		return p.ask(t, `ALERTS{alertname="SallyportBalancerBypassed"}`) > 0
 	})
 	if events := read(t, filepath.Join(g.dir, "events.json")); !strings.Contains(events, "allowlist.denied") || strings.Contains(events, token) {

@@ -92,6 +92,7 @@ func TestEveryExampleAdaptsAndProvisions(t *testing.T) {
 			for name, value := range map[string]string{
 				"CERTIFICATE": certificate, "KEY": key, "TOKEN_KEY": filepath.Join(secrets, "issuer.pub.pem"),
 				"KEYS": filepath.Join(secrets, "keys.json"), "PEPPER": filepath.Join(secrets, "pepper"),
+				"PARTNERS_CA": certificate, "PARTNERS": write(t, secrets, "partners.txt", "192.0.2.0/24\n"),
 				"STORAGE_KEY": base64.StdEncoding.EncodeToString(make([]byte, 32)),
 			} {
 				t.Setenv(name, value)
