@@ -1,8 +1,10 @@
 package validate
 
 import (
+	"bufio"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/sallyport-gateway/sallyport/modules/internal/canonical"
@@ -30,5 +32,23 @@ func TestARequestWithoutABodyCostsNoAllocation(t *testing.T) {
 	})
 	if allocations != 0 {
 		t.Errorf("%v allocations", allocations)
+	}
+}
+
+// TestWhatBreaksABodyOffIsNotQuoted in the log: net/http's errors quote trailers.
+func TestWhatBreaksABodyOffIsNotQuoted(t *testing.T) {
+	h := &Handler{JSON: new(JSON)}
+	if err := h.check(); err != nil {
+		t.Fatal(err)
+	}
+	h.compile()
+	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader("POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" +
+		"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nsecretvalue without a colon\r\n\r\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := h.judge(&guard.Request{Request: canonical.Request{Method: "POST", Path: "/"}}, r)
+	if found.reason != reasonBodyIncomplete || found.cause == nil || strings.Contains(found.cause.Error(), "secretvalue") {
+		t.Errorf("got %v, cause %v", found.reason, found.cause)
 	}
 }
