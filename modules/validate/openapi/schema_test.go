@@ -178,6 +178,27 @@ func exponents(n int) string {
 	return b.String()
 }
 
+// TestASemicolonInAQueryIsReadInBothWays, as backends do where the site lets it
+// pass.
+func TestASemicolonInAQueryIsReadInBothWays(t *testing.T) {
+	plan, err := Compile("api.json", []byte(`{"openapi":"3.0.3","info":{"title":"t","version":"1"},"paths":{"/x":{"get":{"parameters":[
+		{"name":"n","in":"query","required":true,"schema":{"type":"integer"}}],"responses":{"200":{"description":"ok"}}}}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m Match
+	if ok, _ := plan.Find("GET", "/x", &m); !ok {
+		t.Fatal("not found")
+	}
+	for raw, want := range map[string]Fault{
+		"n=1": OK, "n=1&a=b;c=d": OK, "n=1&a=b;n=x": Repeated, "a=b;n=1": Missing, "n=1;a": Invalid, "a;n=x&n=1": Repeated,
+	} {
+		if fault, _ := m.Parameters(raw, nil); fault != want {
+			t.Errorf("%s: got %d, want %d", raw, fault, want)
+		}
+	}
+}
+
 // members is an object of n members.
 func members(n int) string {
 	var b strings.Builder
