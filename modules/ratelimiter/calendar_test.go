@@ -169,6 +169,31 @@ func TestARefusedBaseKeyFreesNobodyOfALargerTier(t *testing.T) {
 	}
 }
 
+// A key of several tiers is that of an address, of a tenant, or of a consumer
+// whose keys differ in their tier.
+func TestARequestOfASmallTierFreesNobodyOfALargerOneOfTheSameKey(t *testing.T) {
+	for _, tt := range []struct{ name, base, gold string }{{"a limit", "2/month", "1000/month"}, {"a rate", "", ""}} {
+		t.Run(tt.name, func(t *testing.T) {
+			z := Zone{Name: "z", Key: []string{"client_ip"}, MaxKeys: minKeys, Rate: "2/h", Tiers: map[string]Tier{"gold": {Rate: "2/h", Burst: 1000}}}
+			if tt.base != "" {
+				z.Rate, z.Limit, z.Tiers = "", tt.base, map[string]Tier{"gold": {Limit: tt.gold}}
+			}
+			compiled, err := z.compile(true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			table, now := newTable(), at(when(t, "2027-03-01T00:00:00Z"))
+			exhaust(t, table, compiled.tiers["gold"], hashOf(1), now)
+			if ok, _ := take(table, &compiled.limit, hashOf(1), now); ok {
+				t.Error("the small tier is admitted though the large one used more than it has")
+			}
+			if ok, _ := take(table, compiled.tiers["gold"], hashOf(1), now); ok {
+				t.Error("the large tier was freed by a request of the small one")
+			}
+		})
+	}
+}
+
 func TestCalendarSyntax(t *testing.T) {
 	for _, bad := range []string{"", "5", "5/", "/day", "5/year", "5/days", "05/day", "-5/day", "+5/day", "5 /day", "5/ day", "5/Day", "1.5/day", "0/day", "1000000001/day", "99999999999999999999/day"} {
 		if _, _, err := parseCalendar(bad); err == nil {

@@ -185,6 +185,29 @@ func TestInADryRunManyAreUnderWay(t *testing.T) {
 	}
 }
 
+// TestInADryRunARequestHasOneVerdict, and what concurrency would refuse costs
+// nothing in the zones, as when it is enforced.
+func TestInADryRunARequestHasOneVerdict(t *testing.T) {
+	for _, zone := range []string{"", "\t\tzone " + nameOf(t) + "_z {\n\t\t\tkey client_ip\n\t\t\trate 2/h\n\t\t}\n"} {
+		g, came, release := held(t, site(concurrent(nameOf(t), "client_ip", zone+"\t\tmode dry_run\n")))
+		count := func(verdict string) float64 {
+			return metricSum(t, "sallyport_decisions_total", map[string]string{"guard": "rate_limiter", "verdict": verdict})
+		}
+		allowed, would := count("allow"), count("would_deny")
+		var wg sync.WaitGroup
+		var status [4]atomic.Int32
+		for i := range status {
+			wait(t, g, &wg, &status[i])
+			<-came
+		}
+		close(release)
+		wg.Wait()
+		if a, w := count("allow")-allowed, count("would_deny")-would; a != 2 || w != 2 {
+			t.Errorf("zone %q: %g allowed, %g would be denied", zone, a, w)
+		}
+	}
+}
+
 func TestConcurrencyIsDefinedOnce(t *testing.T) {
 	name := nameOf(t)
 	g := gatetest.Run(t, site(concurrent(name, "client_ip", "")))

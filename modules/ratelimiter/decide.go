@@ -65,7 +65,7 @@ func decide(clock func() int64, charges []charge) bool {
 func (c *charge) check(now int64, clock func() int64) {
 	c.time, c.now = now, c.limit.at(now)
 	c.cell, c.present = c.shard.find(c.hash)
-	if c.cell != nil && *c.cell > c.now+c.latest() {
+	if c.cell != nil && *c.cell > c.now+c.limit.longest {
 		c.shorten(clock())
 	}
 	if c.cell != nil {
@@ -75,23 +75,16 @@ func (c *charge) check(now int64, clock func() int64) {
 	c.full = c.refused && !c.present
 }
 
-// shorten handles a TAT that lies more than a window ahead. Either now was old:
+// shorten handles a TAT that lies further ahead than any limit of the zone lets it:
+// a key may have used another tier's, and a set's floor is that of any key's.
+// Either now was old:
 // then it is right by a fresh clock. Or the zone had a longer window before a
 // reload: then the bucket counts as empty, instead of staying shut for what
 // may have been a day. That must not be decided by an old clock, which would
 // give away what has been used since.
 func (c *charge) shorten(fresh int64) {
 	c.time, c.now = fresh, c.limit.at(fresh)
-	*c.cell = min(*c.cell, c.now+c.latest())
-}
-
-// latest is how far ahead the cell's TAT can be: the floor of a set is that of any
-// tier's key.
-func (c *charge) latest() int64 {
-	if c.present {
-		return c.limit.window
-	}
-	return c.limit.longest
+	*c.cell = min(*c.cell, c.now+c.limit.longest)
 }
 
 // debit takes one request out of the key's bucket.

@@ -54,7 +54,7 @@
 //
 // tier gives principals of a tier (the API key's record, or tier_claim of a token)
 // another limit in the same zone. Who has no tier, or one that the zone does not
-// name, has the zone's.
+// name, has the zone's. What one tier used counts for all callers of the same key.
 //
 // # Concurrency
 //

@@ -30,7 +30,7 @@ type limit struct {
 	// sets is how many sets of eight keys a shard may grow to.
 	sets int
 	// longest is the window of the limit of this zone that has the longest: a key
-	// without a slot of its own may be one of that tier.
+	// may have been charged by that tier.
 	longest int64
 	// calendar is what the interval and the window are counted in, if not in
 	// nanoseconds.

@@ -189,6 +189,7 @@ func (l *limiter) serve(g *guard.Guard, w http.ResponseWriter, r *http.Request, 
 			if err := g.Deny(w, r, reasonConcurrency, crowded.cause); err != nil {
 				return err
 			}
+			return next.ServeHTTP(w, r)
 		}
 	}
 	if len(l.zones) == 0 {

@@ -40,7 +40,7 @@
 // is empty.
 //
 // Strict-Transport-Security is sent only where the client's connection was https:
-// on our TLS, or as a trusted balancer says in X-Forwarded-Proto. The same holds
+// as a trusted balancer says in X-Forwarded-Proto, or else on our TLS. The same holds
 // for upgrade-insecure-requests, which breaks pages on plain HTTP.
 // Cross-Origin-Resource-Policy is cross-origin where the response may be read by
 // every origin (Access-Control-Allow-Origin: *, as cors sends it), so that the two

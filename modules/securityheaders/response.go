@@ -1,6 +1,7 @@
 package securityheaders
 
 import (
+	"io"
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -14,6 +15,7 @@ type responseWriter struct {
 	stamp.Writer
 	policy *Policy
 	secure bool
+	wrote  bool // the final status
 	slots  []string
 	few    [16]string // what slots are, unless there are more
 }
@@ -40,19 +42,44 @@ func (w *responseWriter) WriteHeader(status int) {
 			header["Content-Type"] = []string{"application/octet-stream"}
 		}
 	}
+	w.wrote = w.wrote || status >= 200 || status == http.StatusSwitchingProtocols
 	w.Writer.WriteHeader(status)
 }
 
-// isSecure reports whether the client's connection is https: ours, or the one to
-// the trusted balancer, as it says. What a balancer does not establish was removed
-// from the request, and others are not believed.
-func isSecure(r *http.Request) bool {
-	if r.TLS != nil {
-		return true
+// begin writes the header for a handler that only writes a body.
+func (w *responseWriter) begin() {
+	if !w.wrote {
+		w.WriteHeader(http.StatusOK)
 	}
-	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
+}
+
+func (w *responseWriter) Write(p []byte) (int, error) {
+	w.begin()
+	return w.Writer.Write(p)
+}
+
+// ReadFrom implements io.ReaderFrom.
+func (w *responseWriter) ReadFrom(src io.Reader) (int64, error) {
+	w.begin()
+	return w.Writer.ReadFrom(src)
+}
+
+// FlushError implements the interface of http.ResponseController.
+func (w *responseWriter) FlushError() error {
+	w.begin()
+	return w.Writer.FlushError()
+}
+
+// isSecure reports whether the client's connection is https: the one to the trusted
+// balancer, as it says, which may encrypt what came to it in the clear, or else
+// ours. What a balancer does not establish was removed from the request, and others
+// are not believed.
+func isSecure(r *http.Request) bool {
 	proto := r.Header["X-Forwarded-Proto"]
-	return trusted && len(proto) == 1 && proto[0] == "https"
+	if trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); trusted && len(proto) > 0 {
+		return len(proto) == 1 && proto[0] == "https"
+	}
+	return r.TLS != nil
 }
 
 // errorRoute stands in front of a server's error routes. They write to the

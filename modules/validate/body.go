@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 
@@ -188,6 +189,7 @@ var (
 	errTooLarge    = errors.New("the body is too large")
 	errRatio       = errors.New("the body decodes to too much")
 	errUndecodable = errors.New("the body cannot be decoded")
+	errBrokenOff   = errors.New("the body cannot be read")
 )
 
 // foundIn is the finding for an error while reading a body.
@@ -203,7 +205,19 @@ func foundIn(err error) finding {
 	case errors.Is(err, errUndecodable):
 		return finding{reason: reasonUndecodable}
 	}
-	return finding{reason: reasonBodyIncomplete, cause: err}
+	return finding{reason: reasonBodyIncomplete, cause: brokenOff(err)}
+}
+
+// brokenOff says why a body did not arrive whole. net/http's own errors may quote
+// what came.
+func brokenOff(err error) error {
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return io.ErrUnexpectedEOF
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return os.ErrDeadlineExceeded
+	}
+	return errBrokenOff
 }
 
 // intake reads a body once and keeps what it read.

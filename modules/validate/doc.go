@@ -42,8 +42,9 @@
 // several, are refused, and so is what shrank more than API data does. A body
 // that has to be looked at, decoded, or that declares no length is kept in memory
 // until it is judged, at most max_body a request, and then handed on byte for
-// byte; rate_limiter's concurrency bounds how many there are. Others stream
-// through. Trailers are dropped.
+// byte; rate_limiter's concurrency bounds how many there are. With openapi, a JSON
+// body is also decoded, which takes up to 70 times its size while it is judged:
+// keep max_body small there. Others stream through. Trailers are dropped.
 //
 // With json and no content_types and no openapi, only JSON is accepted: what is
 // called text/plain is not looked into, but backends read JSON out of it. Listed

@@ -51,6 +51,19 @@ func (e *evaluation) spend(n int) bool {
 	return e.steps >= 0
 }
 
+// spendExact takes from the budget what n costs as an exact fraction.
+func (e *evaluation) spendExact(n json.Number) bool {
+	if strings.ContainsAny(string(n), "eE") {
+		return e.spend(25)
+	}
+	return e.spend(8)
+}
+
+// spendCompared is spendExact for what canonicalNumber and isWhole do to n.
+func (e *evaluation) spendCompared(n json.Number) bool {
+	return !strings.ContainsAny(string(n), ".eE") || e.spendExact(n)
+}
+
 // fail records where the first violation is that decides.
 func (e *evaluation) fail() bool {
 	if e.speculative > 0 || e.found {
@@ -99,6 +112,9 @@ func (e *evaluation) eval(s *schema, v any) bool {
 	}
 	if v == nil && s.nullable {
 		return true
+	}
+	if n, ok := v.(json.Number); ok && s.types&(typeNumber|typeInteger) == typeInteger && !e.spendCompared(n) {
+		return e.fail()
 	}
 	if s.types != 0 && s.types&typeOf(v, s.types) == 0 || v == nil && s.noNull {
 		return e.fail()
@@ -161,11 +177,11 @@ func (e *evaluation) evalNumber(s *schema, n json.Number) bool {
 		s.high != nil && (f > *s.high || s.exclusiveHigh && f >= *s.high) {
 		return e.fail()
 	}
-	if s.number != nil && !s.number(n) {
+	if s.number != nil && !(e.spendCompared(n) && s.number(n)) {
 		return e.fail()
 	}
 	if s.multipleOf != nil {
-		if !e.spend(100) {
+		if !e.spendExact(n) {
 			return e.fail()
 		}
 		r, ok := new(big.Rat).SetString(string(n))
@@ -178,6 +194,9 @@ func (e *evaluation) evalNumber(s *schema, n json.Number) bool {
 
 func (e *evaluation) evalString(s *schema, v string) bool {
 	if s.minLength > 0 || s.maxLength >= 0 {
+		if !e.spend(len(v) / 32) {
+			return e.fail()
+		}
 		if n := utf8.RuneCountInString(v); n < s.minLength || s.maxLength >= 0 && n > s.maxLength {
 			return e.fail()
 		}
@@ -193,6 +212,9 @@ func (e *evaluation) evalString(s *schema, v string) bool {
 
 func (e *evaluation) evalArray(s *schema, v []any) bool {
 	if len(v) < s.minItems || s.maxItems >= 0 && len(v) > s.maxItems {
+		return e.fail()
+	}
+	if !e.spend(len(v) / 32) { // also where nothing is said of the items
 		return e.fail()
 	}
 	for i, item := range v {
@@ -239,6 +261,9 @@ func (e *evaluation) evalObject(s *schema, v map[string]any) bool {
 			e.path = e.path[:len(e.path)-1]
 			return false
 		}
+	}
+	if !e.spend(len(v)) {
+		return e.fail()
 	}
 	for name, value := range v {
 		if !e.member(s, name, value) {
@@ -361,7 +386,7 @@ func (e *evaluation) equal(a, b any) bool {
 	switch a := a.(type) {
 	case json.Number:
 		b, ok := b.(json.Number)
-		return ok && (a == b || canonicalNumber(a) == canonicalNumber(b))
+		return ok && (a == b || e.spendCompared(b) && canonicalNumber(a) == canonicalNumber(b))
 	case string:
 		b, ok := b.(string)
 		return ok && a == b
@@ -399,6 +424,9 @@ func (e *evaluation) write(b *strings.Builder, v any) bool {
 	before := b.Len()
 	switch v := v.(type) {
 	case json.Number:
+		if !e.spendCompared(v) {
+			return false
+		}
 		b.WriteString(canonicalNumber(v))
 	case []any:
 		b.WriteByte('[')

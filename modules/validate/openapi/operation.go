@@ -143,6 +143,9 @@ func (c *compiler) body(in *openapi3.RequestBody) *body {
 	for media, content := range in.Content {
 		name, _, _ := strings.Cut(media, ";")
 		name = strings.ToLower(strings.TrimSpace(name))
+		if _, twice := b.media[name]; twice {
+			c.at(in.Origin, "the body has the media type %s twice, told apart by what cannot be checked", name)
+		}
 		b.media[name] = nil
 		if content != nil && (isJSON(name) || strings.Contains(name, "*")) {
 			b.media[name] = c.ref(content.Schema)

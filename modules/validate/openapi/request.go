@@ -78,9 +78,9 @@ func (m *Match) cookies(header http.Header) (Fault, string) {
 		var texts []string
 		for _, line := range header["Cookie"] {
 			for pair := range strings.SplitSeq(line, ";") {
-				name, value, _ := strings.Cut(strings.Trim(pair, " \t"), "=")
-				if name == p.name {
-					texts = append(texts, value)
+				name, value, _ := strings.Cut(pair, "=")
+				if strings.Trim(name, " \t") == p.name { // servers read "name =value", too
+					texts = append(texts, strings.TrimRight(value, " \t"))
 				}
 			}
 		}

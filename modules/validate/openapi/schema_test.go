@@ -136,6 +136,78 @@ func TestCostIsBounded(t *testing.T) {
 	}
 }
 
+// TestWhatIsReadOfAValueCosts: a value that a schema tries again and again uses
+// the budget up by its size, whatever is asked of it. Once is not too much.
+func TestWhatIsReadOfAValueCosts(t *testing.T) {
+	const many = 20_000
+	for _, tt := range []struct {
+		name         string
+		alternatives int
+		leaf, value  string
+	}{
+		{"the length of a text", 600, `{"type":"string","maxLength":1000000}`, `"` + strings.Repeat("a", 8*many) + `"`},
+		{"items", 1000, `{"type":"array","maxItems":1000000}`, `[1` + strings.Repeat(",1", many) + `]`},
+		{"members", 300, `{"type":"object"}`, members(many)},
+		{"whole numbers", 5, `{"type":"array","items":{"type":"integer"}}`, `[1` + strings.Repeat(",1e300", many) + `]`},
+		{"numbers of a list", 4, `{"type":"array","items":{"enum":[10e299]}}`, `[1e300` + strings.Repeat(",1e300", many) + `]`},
+		{"numbers of 64 bits", 5, `{"type":"array","items":{"type":"integer","format":"int64"}}`, `[1` + strings.Repeat(",1.0e05", many) + `]`},
+		{"numbers that are all different", 5, `{"type":"array","uniqueItems":true}`, `[1` + exponents(many) + `]`},
+		{"multiples", 5, `{"type":"array","items":{"type":"number","multipleOf":0.01}}`, `[1` + strings.Repeat(",0.07", many) + `]`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			// Each alternative judges the leaf and then fails for its negation.
+			alternative := `{"allOf":[` + tt.leaf + `],"not":{}},`
+			b := bodyFor(t, "3.1.0", `{"anyOf":[`+strings.Repeat(alternative, tt.alternatives)+tt.leaf+`]}`, "")
+			if fault, _ := b.Check([]byte(tt.value)); fault != Costly {
+				t.Errorf("got %d, want %d", fault, Costly)
+			}
+			once := bodyFor(t, "3.1.0", tt.leaf, "")
+			if fault, at := once.Check([]byte(tt.value)); fault != OK {
+				t.Errorf("once: got %d at %q", fault, at)
+			}
+		})
+	}
+}
+
+// exponents are n numbers, all different.
+func exponents(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, ",%de200", i+1)
+	}
+	return b.String()
+}
+
+// TestASemicolonInAQueryIsReadInBothWays, as backends do where the site lets it
+// pass.
+func TestASemicolonInAQueryIsReadInBothWays(t *testing.T) {
+	plan, err := Compile("api.json", []byte(`{"openapi":"3.0.3","info":{"title":"t","version":"1"},"paths":{"/x":{"get":{"parameters":[
+		{"name":"n","in":"query","required":true,"schema":{"type":"integer"}}],"responses":{"200":{"description":"ok"}}}}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m Match
+	if ok, _ := plan.Find("GET", "/x", &m); !ok {
+		t.Fatal("not found")
+	}
+	for raw, want := range map[string]Fault{
+		"n=1": OK, "n=1&a=b;c=d": OK, "n=1&a=b;n=x": Repeated, "a=b;n=1": Missing, "n=1;a": Invalid, "a;n=x&n=1": Repeated,
+	} {
+		if fault, _ := m.Parameters(raw, nil); fault != want {
+			t.Errorf("%s: got %d, want %d", raw, fault, want)
+		}
+	}
+}
+
+// members is an object of n members.
+func members(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `,"%d":1`, i)
+	}
+	return "{" + b.String()[1:] + "}"
+}
+
 // FuzzBodies compares verdicts with those of kin-openapi, which has another
 // evaluator for each version.
 func FuzzBodies(f *testing.F) {
