@@ -18,6 +18,9 @@ const (
 
 	defaultBody = 1 << 20
 	maxBody     = 64 << 20
+	// maxDocument is for bodies that are decoded and compared with a schema, which
+	// takes up to 60 times their size in memory.
+	maxDocument = 4 << 20
 	maxHead     = 1 << 20
 	maxLines    = 10_000
 	maxPairs    = 1000 // which the canonical check lets pass
@@ -55,6 +58,9 @@ func (h *Handler) check() error {
 		if n.value != 0 && (n.value < n.low || n.value > n.upper) {
 			errs = append(errs, fmt.Errorf("%s %d is not between %d and %d", n.name, n.value, n.low, n.upper))
 		}
+	}
+	if h.OpenAPI != "" && h.MaxBody > maxDocument {
+		errs = append(errs, fmt.Errorf("max_body %d is above the %d that openapi can take: judging a body needs up to 60 times its size in memory", h.MaxBody, maxDocument))
 	}
 	errs = append(errs, checkWord("query_unknown", h.QueryUnknown), h.checkJSON())
 	if len(h.Query) > 0 || h.QueryUnknown == reject || h.MaxQueryParameters > 0 {

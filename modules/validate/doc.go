@@ -6,7 +6,7 @@
 //		max_uri       <size>              # of the request target, in bytes
 //		max_headers   <number>            # header lines
 //		max_header_size <size>            # of one line, name and value
-//		max_body      <size>              # default 1MiB, at most 64MiB
+//		max_body      <size>              # default 1MiB, at most 64MiB, with openapi 4MiB
 //		content_types <types...>          # of requests with a body: type/subtype or type/*
 //		max_query_parameters <number>
 //		query_unknown reject | ignore     # parameters that are not described; default ignore
