@@ -39,11 +39,15 @@ const (
 	maxDigestRow = 1 << 20
 )
 
-// ParseTarget reads the URL of a gateway's /readyz or metrics.
+// ParseTarget reads the URL of a gateway's /readyz or metrics. Without a path it is
+// /readyz.
 func ParseTarget(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, fmt.Errorf("%q is not a URL of http or https", text)
+	}
+	if u.Path == "" || u.Path == "/" {
+		u.Path = "/readyz"
 	}
 	return u, nil
 }

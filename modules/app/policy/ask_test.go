@@ -83,3 +83,15 @@ func TestTargetsAreURLs(t *testing.T) {
 		}
 	}
 }
+
+func TestATargetWithoutAPathIsItsReadiness(t *testing.T) {
+	for text, want := range map[string]string{
+		"http://10.0.1.11:8081":         "http://10.0.1.11:8081/readyz",
+		"http://10.0.1.11:8081/":        "http://10.0.1.11:8081/readyz",
+		"http://10.0.1.11:8081/metrics": "http://10.0.1.11:8081/metrics",
+	} {
+		if u, err := ParseTarget(text); err != nil || u.String() != want {
+			t.Errorf("%s: got %v, %v", text, u, err)
+		}
+	}
+}
