@@ -11,8 +11,10 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -199,12 +201,23 @@ func newClient() *http.Client {
 	}
 }
 
+// lastPort is the last one that freeAddr gave away. No port is given away twice:
+// metrics are by the address of a server, and outlive it. It counts below the range
+// from which the kernel takes ports for outgoing connections; processes of tests
+// that run at the same time begin elsewhere.
+var lastPort atomic.Int32
+
+func init() { lastPort.Store(int32(10_000 + os.Getpid()%100*200)) }
+
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 20_000 {
+		addr := fmt.Sprintf("127.0.0.1:%d", lastPort.Add(1))
+		if ln, err := net.Listen("tcp", addr); err == nil {
+			ln.Close()
+			return addr
+		}
 	}
-	defer ln.Close()
-	return fmt.Sprintf("127.0.0.1:%d", ln.Addr().(*net.TCPAddr).Port)
+	t.Fatal("no port is free")
+	return ""
 }
