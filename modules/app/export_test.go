@@ -1,6 +1,10 @@
 package app
 
-import "go.uber.org/zap"
+import (
+	"bytes"
+
+	"go.uber.org/zap"
+)
 
 // LoggerInForce is the default logger of the configuration in force.
 func LoggerInForce() *zap.Logger { return inForce.logger.Load() }
@@ -19,3 +23,10 @@ func Restoring() bool { return inForce.restoring.Load() != nil }
 
 // Unseal lets the process have other configurations again.
 func Unseal() { sealed.Store(nil) }
+
+// ConfigInForce is the configuration that runs.
+func ConfigInForce() []byte {
+	loading.RLock()
+	defer loading.RUnlock()
+	return bytes.Clone(configInForce)
+}

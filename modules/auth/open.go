@@ -103,11 +103,17 @@ func (h *Handler) keySource(ctx caddy.Context, j *JWT) (jwt.KeySource, error) {
 
 // openKeyFile refuses a file that cannot verify anything.
 func (h *Handler) openKeyFile(j *JWT) (jwt.KeySource, error) {
-	file, err := jwks.OpenFile(j.KeyFile, logEvent)
+	file, err := jwks.OpenFile(j.KeyFile, func(e jwks.Event) {
+		logEvent(e)
+		if e.Err == nil {
+			h.Suite().Reread(j.KeyFile)
+		}
+	})
 	if err != nil {
 		return nil, err
 	}
 	h.held = append(h.held, file)
+	h.Suite().Reread(j.KeyFile) // the digest may be older
 	set, err := file.Keys(time.Now())
 	if err != nil {
 		return nil, err

@@ -83,8 +83,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		}
 		return answer(w, r, http.StatusServiceUnavailable, "not started\n")
 	case "/readyz":
-		if h.suite.Policy != "" && h.isPrivileged(r) {
-			w.Header().Set("Sallyport-Policy", h.suite.Policy)
+		if digest := h.suite.Policy(); digest != "" && h.isPrivileged(r) {
+			w.Header().Set("Sallyport-Policy", digest)
 		}
 		if h.ready() {
 			return answer(w, r, http.StatusOK, "ready\n")
