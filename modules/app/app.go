@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -23,7 +24,7 @@ import (
 )
 
 func init() {
-	caddy.RegisterModule(App{})
+	caddy.RegisterModule(new(App))
 }
 
 // drainLimit bounds how long a reload waits for clients to leave the old
@@ -70,7 +71,9 @@ type App struct {
 	tickets   *tickets      // nil without SessionTicketsRaw
 	release   func() error  // gives the store back; nil until it is open
 	left      bool          // it was replaced, or the process ends
-	policy    policy.Digest // empty for `caddy validate`
+
+	policyMu sync.Mutex
+	policy   policy.Digest // empty for `caddy validate`
 
 	// before is what was in force when this configuration came.
 	before struct {
@@ -93,7 +96,7 @@ type Canonical struct {
 }
 
 // CaddyModule returns the Caddy module information.
-func (App) CaddyModule() caddy.ModuleInfo {
+func (*App) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{
 		ID:  suite.AppName,
 		New: func() caddy.Module { return new(App) },
@@ -109,7 +112,8 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := errors.Join(a.check(), checkSuperseded()); err != nil {
 		return err
 	}
-	a.suite = &suite.Config{CanonicalDryRun: a.Canonical.Mode == guard.ModeDryRun, Policy: a.policy.Digest}
+	a.suite = &suite.Config{CanonicalDryRun: a.Canonical.Mode == guard.ModeDryRun, OnReread: a.reread}
+	a.suite.SetPolicy(a.digest())
 	for _, word := range a.Canonical.Allow {
 		*form(&a.suite.Canonical, word) = true
 	}

@@ -120,10 +120,10 @@
 //
 // The log says which policy has come into force: SHA-256 over the canonical JSON
 // (RFC 8785) of the configuration and the content of the files that it names, as
-// they were when it was loaded. The metric sallyport_policy_info{digest} and, for
-// whom `health { details }` names, the header Sallyport-Policy of /readyz have it
-// too. `caddy sallyport digest` computes it from a Caddyfile, `caddy sallyport
-// drift` compares gateways with it.
+// they were when it was loaded; a key_file, which is followed, as it is in force. The
+// metric sallyport_policy_info{digest} and, for whom `health { details }` names, the
+// header Sallyport-Policy of /readyz have it too. `caddy sallyport digest` computes
+// it from a Caddyfile, `caddy sallyport drift` compares gateways with it.
 //
 // Files that are policy count: lists of addresses, keys of issuers, certificates of
 // trusted authorities, OpenAPI documents (the tables are in package policy). What is

@@ -1,6 +1,8 @@
 package app
 
 import (
+	"bytes"
+
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 	"go.uber.org/zap"
@@ -36,4 +38,11 @@ func PoliciesShown() (digests []string) {
 		}
 	}
 	return digests
+}
+
+// ConfigInForce is the configuration that runs.
+func ConfigInForce() []byte {
+	loading.RLock()
+	defer loading.RUnlock()
+	return bytes.Clone(configInForce)
 }

@@ -75,7 +75,7 @@ func (a *App) checkSealed(ctx caddy.Context) error {
 	config := configOf(ctx)
 	switch kept := sealed.Load(); {
 	case kept == nil || kept == a:
-	case inForce.restoring.Load() != nil && a.policy.Digest == kept.policy.Digest && a.policy.Digest != "":
+	case inForce.restoring.Load() != nil && a.digest() == kept.digest() && a.digest() != "":
 		// The same policy once more, to bring its admin endpoint back.
 	default:
 		// With an admin endpoint, Caddy asks Admin first, and that asks here.

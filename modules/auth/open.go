@@ -82,7 +82,7 @@ func (h *Handler) keySource(ctx caddy.Context, j *JWT) (jwt.KeySource, error) {
 		err    error
 	)
 	if j.KeyFile != "" {
-		source, held, err = keysets.File(h.Logger(), j.KeyFile, j.algorithms())
+		source, held, err = keysets.File(h.Suite(), h.Logger(), j.KeyFile, j.algorithms())
 	} else {
 		source, held, err = keysets.URL(ctx, h.Suite(), "auth", j.JWKS)
 	}

@@ -23,7 +23,9 @@
 //
 // details names who is told, in the header Sallyport-Policy of /readyz, the digest
 // of the policy in force: `caddy sallyport drift` asks there. It goes by the address
-// of the connection, never by a header; without details nobody is told.
+// of the connection, and what a header says can only take that away: a balancer that
+// is named and forwards a request tells nobody who is not named too. Without details
+// nobody is told.
 //
 // Put it on a port of its own, or in front of the guards' sites: it is no guard
 // and passes none.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/sallyport-gateway/sallyport/caddyfile/order"
 	"github.com/sallyport-gateway/sallyport/caddyfile/read"
+	"github.com/sallyport-gateway/sallyport/modules/internal/clientip"
 	"github.com/sallyport-gateway/sallyport/modules/internal/edge"
 	"github.com/sallyport-gateway/sallyport/modules/internal/suite"
 )
@@ -28,10 +29,12 @@ func init() {
 // Handler answers /livez, /readyz and /startupz, and serves what other modules publish.
 type Handler struct {
 	// Details are addresses and prefixes of probers that are shown which policy is in
-	// force, as the address of the connection has it. Default: nobody.
+	// force, as the address of the connection has it; also that of the client where a
+	// balancer forwards the request. Default: nobody.
 	Details []string `json:"details,omitempty"`
 
 	suite   *suite.Config
+	edge    *edge.Server
 	logger  *zap.Logger
 	details []netip.Prefix
 
@@ -65,7 +68,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		}
 		h.details = append(h.details, prefix)
 	}
-	_, err = edge.Of(ctx)
+	h.edge, err = edge.Of(ctx)
 	return errors.Join(append(errs, err)...)
 }
 
@@ -80,8 +83,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		}
 		return answer(w, r, http.StatusServiceUnavailable, "not started\n")
 	case "/readyz":
-		if h.suite.Policy != "" && h.isPrivileged(r) {
-			w.Header().Set("Sallyport-Policy", h.suite.Policy)
+		if digest := h.suite.Policy(); digest != "" && h.isPrivileged(r) {
+			w.Header().Set("Sallyport-Policy", digest)
 		}
 		if h.ready() {
 			return answer(w, r, http.StatusOK, "ready\n")
@@ -100,7 +103,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 
 // isPrivileged reports whether details are for the caller. It goes by the address
 // of the connection (behind a TCP balancer, of the one that it vouches for): what a
-// header says is no privilege.
+// header says is no privilege. It takes one away: a balancer or proxy that is named
+// and forwards a request must forward it for somebody who is named as well.
 func (h *Handler) isPrivileged(r *http.Request) bool {
 	if len(h.details) == 0 {
 		return false
@@ -109,8 +113,23 @@ func (h *Handler) isPrivileged(r *http.Request) bool {
 	if err != nil {
 		return false // a Unix socket
 	}
-	addr := peer.Addr().Unmap().WithZone("")
+	if !h.isNamed(peer.Addr().Unmap().WithZone("")) {
+		return false
+	}
+	client, err := clientip.FromRequest(r, h.edge)
+	if err != nil {
+		return h.edge.Balancer() == nil && !isForwarded(r, h.edge.Caddy().ClientIPHeaders)
+	}
+	return h.isNamed(client)
+}
+
+func (h *Handler) isNamed(addr netip.Addr) bool {
 	return slices.ContainsFunc(h.details, func(p netip.Prefix) bool { return p.Contains(addr) })
+}
+
+// isForwarded reports whether r has one of the headers that name a client.
+func isForwarded(r *http.Request, headers []string) bool {
+	return slices.ContainsFunc(headers, func(name string) bool { return len(r.Header.Values(name)) > 0 })
 }
 
 // parsePrefix reads an address or a prefix without bits behind its length.

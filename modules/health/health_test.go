@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	_ "github.com/sallyport-gateway/sallyport/modules/elb"
 	_ "github.com/sallyport-gateway/sallyport/modules/health"
 	"github.com/sallyport-gateway/sallyport/modules/internal/gatetest"
 	"github.com/sallyport-gateway/sallyport/modules/internal/suite"
@@ -84,12 +85,9 @@ func TestOnlyThoseInDetailsSeeThePolicy(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := gatetest.Run(t, "{$ADDR} {\n\thealth {\n\t\t"+tt.options+"\n\t}\n}\n")
-			// The client that a trusted proxy names is not the peer.
-			for _, client := range []string{"192.0.2.1", "198.51.100.1"} {
-				resp := g.Do(t, "GET", "/readyz", "X-Forwarded-For", client)
-				if got := resp.Header.Get("Sallyport-Policy"); strings.HasPrefix(got, "sha256:") != tt.shown || resp.Status != 200 || resp.Body != "ready\n" {
-					t.Errorf("%s: got %d %q, policy %q", client, resp.Status, resp.Body, got)
-				}
+			resp := g.Do(t, "GET", "/readyz")
+			if got := resp.Header.Get("Sallyport-Policy"); strings.HasPrefix(got, "sha256:") != tt.shown || resp.Status != 200 || resp.Body != "ready\n" {
+				t.Errorf("got %d %q, policy %q", resp.Status, resp.Body, got)
 			}
 			if got := g.Do(t, "GET", "/livez").Header.Get("Sallyport-Policy"); got != "" {
 				t.Errorf("/livez shows %q", got)
@@ -115,6 +113,38 @@ func TestWhatOtherModulesPublishIsServed(t *testing.T) {
 	}
 	if resp := g.Do(t, "GET", "/.well-known/y"); resp.Status != 404 {
 		t.Errorf("another path: got %d", resp.Status)
+	}
+}
+
+// A balancer has to be in details to ask, and must not ask for everybody behind it.
+func TestThePolicyIsNotForWhomABalancerOrProxyForwards(t *testing.T) {
+	elb := func(profile string) string {
+		return strings.Replace(gatetest.Globals, "trusted_proxies static 127.0.0.1/32", "trusted_proxies elb "+profile+" {\n\t\t\tfrom 127.0.0.1\n\t\t}", 1)
+	}
+	for _, tt := range []struct {
+		name, globals, forwarded string
+		shown                    bool
+	}{
+		{"a proxy forwards anybody", gatetest.Globals, "198.51.100.1", false},
+		{"a proxy forwards who claims to be named", gatetest.Globals, "192.0.2.1, 198.51.100.1", false},
+		{"a proxy forwards who is named", gatetest.Globals, "192.0.2.1", true},
+		{"a proxy does not say whom it forwards", gatetest.Globals, "unknown", false},
+		{"the proxy's machine asks itself", gatetest.Globals, "", true},
+		{"a balancer forwards anybody", elb("aws_alb"), "198.51.100.1", false},
+		{"a balancer forwards who is named", elb("aws_alb"), "198.51.100.1, 192.0.2.1", true},
+		{"a balancer does not say whom it forwards", elb("aws_alb"), "unknown", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := gatetest.Run(t, tt.globals+"{$ADDR} {\n\thealth {\n\t\tdetails 127.0.0.1 192.0.2.0/24\n\t}\n}\n")
+			var header []string
+			if tt.forwarded != "" {
+				header = []string{"X-Forwarded-For", tt.forwarded}
+			}
+			resp := g.Do(t, "GET", "/readyz", header...)
+			if got := resp.Header.Get("Sallyport-Policy"); (got != "") != tt.shown || resp.Status != 200 {
+				t.Errorf("got %d, policy %q", resp.Status, got)
+			}
+		})
 	}
 }
 

@@ -109,7 +109,7 @@ func (v *Verifier) Provision(ctx caddy.Context) error {
 func (v *Verifier) openKeys(ctx caddy.Context) (keys jwt.KeySource, err error) {
 	var held io.Closer
 	if v.JWKSFile != "" {
-		keys, held, err = keysets.File(v.Logger(), v.JWKSFile, []string{assertion.Algorithm})
+		keys, held, err = keysets.File(v.Suite(), v.Logger(), v.JWKSFile, []string{assertion.Algorithm})
 	} else {
 		keys, held, err = keysets.URL(ctx, v.Suite(), "verify_gateway", v.JWKS)
 	}

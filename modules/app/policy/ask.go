@@ -112,7 +112,7 @@ func fetch(ctx context.Context, client *http.Client, target *url.URL) (string, e
 	case err != nil:
 		return "", err
 	case len(digests) == 0:
-		return "", fmt.Errorf("%s: it does not say its policy (is this address in `health { details }`?)", resp.Status)
+		return "", fmt.Errorf("%d %s: it does not say its policy (is this address in `health { details }`?)", resp.StatusCode, http.StatusText(resp.StatusCode))
 	case len(digests) > 1:
 		return "", errors.New("it has several policies")
 	}

@@ -44,6 +44,15 @@ func TestAsk(t *testing.T) {
 			}
 			http.Redirect(w, r, "/there", http.StatusFound)
 		}, StateUnreachable, "302"},
+		{"a status line for terminals", func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := w.(http.Hijacker).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			fmt.Fprint(conn, "HTTP/1.1 200 \x1b[2Ksame\r\nContent-Length: 0\r\n\r\n")
+		}, StateUnreachable, "200 OK: it does not say"},
 		{"it does not answer", func(_ http.ResponseWriter, r *http.Request) {
 			select {
 			case <-released:

@@ -55,15 +55,32 @@ func Compute(config any, resolve func(string) string) Digest {
 	config = withoutIDs(config)
 	d := Digest{Config: digestOf(appendValue(nil, config)), Files: []File{}}
 	names, _ := namedFiles(config)
-	contents := make(map[string]any, len(names))
 	for _, name := range names {
-		for _, file := range readFiles(name, resolve(name)) {
-			d.Files = append(d.Files, file)
-			contents[file.Name] = file.Digest
+		d.Files = append(d.Files, readFiles(name, resolve(name))...)
+	}
+	d.Digest = d.sum()
+	return d
+}
+
+// Reread returns d with what is in the file at path by now, and in all others
+// what was in them.
+func (d Digest) Reread(path string, resolve func(string) string) Digest {
+	d.Files = slices.Clone(d.Files)
+	for i, file := range d.Files {
+		if resolve(file.Name) == path {
+			d.Files[i] = readFile(file.Name, path)
 		}
 	}
-	d.Digest = digestOf(appendValue(nil, map[string]any{"config": d.Config, "files": contents}))
+	d.Digest = d.sum()
 	return d
+}
+
+func (d Digest) sum() string {
+	contents := make(map[string]any, len(d.Files))
+	for _, file := range d.Files {
+		contents[file.Name] = file.Digest
+	}
+	return digestOf(appendValue(nil, map[string]any{"config": d.Config, "files": contents}))
 }
 
 // Err names the files that could not be read.

@@ -48,6 +48,8 @@ func readServers(config any) (servers []*server, calls []*call) {
 		servers = append(servers, s)
 		r := reader{server: s, named: object(s.config["named_routes"])}
 		r.routes(s.config["routes"], s.path+"/routes", flow{})
+		// What a guard refused comes here, so that it is none in front of these.
+		r.routes(dig(s.config, "errors", "routes"), s.path+"/errors/routes", flow{})
 		calls = append(calls, r.calls...)
 	}
 	return servers, calls

@@ -42,8 +42,8 @@ func lookForOpenBackends(l *lint) {
 			continue
 		}
 		if c.passed(func(g *call) bool {
-			return slices.Contains(authenticators, g.name) ||
-				g.name == "allowlist" && (len(array(g.config["allow"])) > 0 || len(array(g.config["allow_files"])) > 0)
+			return g.config["mode"] != "dry_run" && (slices.Contains(authenticators, g.name) ||
+				g.name == "allowlist" && (len(array(g.config["allow"])) > 0 || len(array(g.config["allow_files"])) > 0))
 		}) {
 			continue
 		}

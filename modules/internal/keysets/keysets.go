@@ -48,13 +48,19 @@ func URL(ctx caddy.Context, config *suite.Config, guard, url string) (jwt.KeySou
 	return source, releaser{share}, nil
 }
 
-// File opens a key file and refuses one that cannot verify any of the algorithms.
-// Close what it returns in Cleanup, also beside an error, if it is not nil.
-func File(logger *zap.Logger, path string, algorithms []string) (jwt.KeySource, io.Closer, error) {
-	file, err := jwks.OpenFile(path, log)
+// File opens a key file and refuses one that cannot verify any of the algorithms. The
+// configuration is told of what the file says when it is read. Close what it returns in Cleanup, also beside an error, if it is not nil.
+func File(config *suite.Config, logger *zap.Logger, path string, algorithms []string) (jwt.KeySource, io.Closer, error) {
+	file, err := jwks.OpenFile(path, func(e jwks.Event) {
+		log(e)
+		if e.Err == nil {
+			config.Reread(path)
+		}
+	})
 	if err != nil {
 		return nil, nil, err
 	}
+	config.Reread(path) // the digest may be older
 	set, err := file.Keys(time.Now())
 	if err != nil {
 		return nil, file, err

@@ -71,10 +71,10 @@ type Config struct {
 	Shared store.Store
 	// Events takes the security events; nil where they are off.
 	Events *event.Sink
-	// Policy is the digest of the configuration and the files it names, "" where it
-	// is only validated.
-	Policy string
+	// OnReread is called by Reread.
+	OnReread func(path string)
 
+	policy      atomic.Pointer[string]
 	draining    atomic.Bool
 	connections connections
 	inForce     atomic.Bool
@@ -97,6 +97,26 @@ type Config struct {
 // Store returns what gateways remember together. It is open from Provision to
 // Cleanup, and not asked while provisioning.
 func (c *Config) Store() store.Store { return c.Shared }
+
+// Policy returns the digest of the configuration and the files it names, "" where
+// it is only validated.
+func (c *Config) Policy() string {
+	if digest := c.policy.Load(); digest != nil {
+		return *digest
+	}
+	return ""
+}
+
+// SetPolicy says what Policy returns. It is for the app.
+func (c *Config) SetPolicy(digest string) { c.policy.Store(&digest) }
+
+// Reread says that a file which is part of the policy was read again, and has come
+// into force: what is not read once when the configuration is loaded.
+func (c *Config) Reread(path string) {
+	if c.OnReread != nil {
+		c.OnReread(path)
+	}
+}
 
 // Define says that the name of a kind means definition in this configuration.
 // It is an error if the same name was given another definition: modules that
