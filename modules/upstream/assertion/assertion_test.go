@@ -75,8 +75,8 @@ func TestWhatIsMadeIsAccepted(t *testing.T) {
 				t.Errorf("%s: got %+v", name, got.Caller)
 			}
 		}
-		if want := testNow.Truncate(time.Second).Add(MaxTTL + 5*time.Second); !got.Until.Equal(want) || len(got.ID) != 22 {
-			t.Errorf("until %v, id %q", got.Until, got.ID)
+		if got.Remember != MaxTTL+10*time.Second || len(got.ID) != 22 {
+			t.Errorf("remembered for %v, id %q", got.Remember, got.ID)
 		}
 	}
 }
@@ -235,6 +235,27 @@ func TestTheLeewayIsForBothSidesAndEnds(t *testing.T) {
 		_, err := v.Verify(token, orders, time.Unix(1_800_000_000+at, 0))
 		if (err == nil) != good {
 			t.Errorf("%d s: %v", at, err)
+		}
+	}
+}
+
+// Of several instances of a service that share what was used, one may have a slow
+// clock, and accept for longer what one with a fast clock has accepted.
+func TestAUseIsRememberedUntilNoClockWithinTheLeewayAcceptsIt(t *testing.T) {
+	v := testVerifier(t)
+	token := forged(header(""), goodClaims(), private)
+	made := time.Unix(1_800_000_000, 0)
+	for _, fast := range []time.Duration{-v.Leeway, 0, v.Leeway} {
+		for after := time.Duration(0); after < MaxTTL+2*v.Leeway; after += time.Second {
+			first, err := v.Verify(token, orders, made.Add(after+fast))
+			if err != nil {
+				continue
+			}
+			for _, slow := range []time.Duration{-v.Leeway, 0, v.Leeway} {
+				if _, err := v.Verify(token, orders, made.Add(after+first.Remember+slow)); err == nil {
+					t.Fatalf("%v after it was made, by a clock that is %v fast: it is forgotten while one that is %v fast accepts it", after, fast, slow)
+				}
+			}
 		}
 	}
 }
