@@ -290,7 +290,7 @@ func TestACallerWithTooMuchIsRefusedWhereItIsKnown(t *testing.T) {
 	for i := range caller.Roles {
 		caller.Roles[i] = "a-role"
 	}
-	if _, err := NewMaker("i", "a", MaxTTL).Make(testKey, orders, "", caller, testNow); !errors.Is(err, errTooLong) {
+	if _, err := NewMaker("i", "a", MaxTTL).Make(testKey, orders, "", caller, testNow); !errors.Is(err, ErrTooLong) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -340,7 +340,7 @@ func FuzzMake(f *testing.F) {
 		to := Target{method, path, query}
 		caller := &principal.Principal{ID: sub, Method: "jwt", Roles: []string{role}}
 		token, err := NewMaker("i", audience, MaxTTL).Make(testKey, to, "", caller, testNow)
-		if errors.Is(err, errTooLong) {
+		if errors.Is(err, ErrTooLong) {
 			return
 		}
 		if err != nil {
