@@ -105,7 +105,7 @@
 // (after drop) or body. The body is held until all of it was seen, so that the
 // backend gets no byte of one that is refused; in memory, up to max_body, as sent
 // and decoded. It is read as it is, with the escape sequences of JSON, and as a
-// form, whatever its Content-Type. Refused is also what cannot be searched
+// form, whose fields may have them too, whatever its Content-Type. Refused is also what cannot be searched
 // (redact.request_type, _charset, _coding, _limit): media, archives, multipart
 // and other binary forms, content codings beside gzip, character sets beside
 // ASCII's supersets, a body longer than max_body. Put uploads behind a matcher.

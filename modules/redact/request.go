@@ -2,6 +2,7 @@ package redact
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -200,7 +201,21 @@ func (q *Request) drop(r *http.Request, dryRun bool) {
 	if !dryRun && kept != r.URL.RawQuery {
 		r.URL.RawQuery = kept
 		r.RequestURI = r.URL.RequestURI()
+		q.dropOriginal(r)
 	}
+}
+
+// dropOriginal removes the parameters also from the request as Caddy keeps it, which
+// FastCGI and {http.request.orig_uri} show.
+func (q *Request) dropOriginal(r *http.Request) {
+	sent, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if !ok {
+		return
+	}
+	url := *sent.URL
+	url.RawQuery = dropPairs(url.RawQuery, q.query, func(int) {})
+	sent.URL, sent.RequestURI = &url, url.RequestURI()
+	*r = *r.WithContext(context.WithValue(r.Context(), caddyhttp.OriginalRequestCtxKey, sent))
 }
 
 // judge looks at the query and the body of r. The body is read and given back. It
@@ -293,25 +308,32 @@ var (
 	errFound   = errors.New("something was found")
 )
 
-// search looks through text in two readings: as it is, with the escape sequences
-// of JSON, and as a form. What a sender says it is does not bind the backend.
+// search looks through text in three readings: as it is, with the escape sequences
+// of JSON also where it is none, and as a form, whose fields may have them too. What
+// a sender says it is does not bind the backend.
 type search struct {
-	q     *Request
-	plain *scrub.Stream
-	form  *scrub.Stream
-	forms formDecoder
-	size  int64
+	q       *Request
+	streams [3]*scrub.Stream
+	escaped escapeDecoder
+	fields  escapeDecoder
+	forms   formDecoder
+	size    int64
 }
 
 func (q *Request) search(kind scrub.Kind) *search {
-	s := &search{q: q, plain: q.block.NewStream(io.Discard, kind), form: q.block.NewStream(io.Discard, scrub.Text)}
-	s.forms.w = s.form
+	s := &search{q: q}
+	for i, kind := range []scrub.Kind{kind, scrub.Text, scrub.Text} {
+		s.streams[i] = q.block.NewStream(io.Discard, kind)
+	}
+	s.escaped.w, s.fields.w = s.streams[1], s.streams[2]
+	s.forms.w = &s.fields
 	return s
 }
 
 func (s *search) release() {
-	s.plain.Release()
-	s.form.Release()
+	for _, stream := range s.streams {
+		stream.Release()
+	}
 }
 
 // Write implements io.Writer. It ends what writes to it when something is found.
@@ -319,11 +341,10 @@ func (s *search) Write(p []byte) (int, error) {
 	if s.size += int64(len(p)); s.size > s.q.MaxBody {
 		return 0, errTooLong
 	}
-	if _, err := s.plain.Write(p); err != nil {
-		return 0, err
-	}
-	if _, err := s.forms.Write(p); err != nil {
-		return 0, err
+	for _, reading := range []io.Writer{s.streams[0], &s.escaped, &s.forms} {
+		if _, err := reading.Write(p); err != nil {
+			return 0, err
+		}
 	}
 	if s.found() {
 		return 0, errFound
@@ -335,18 +356,31 @@ func (s *search) close() error {
 	if s.size == 0 {
 		return nil
 	}
-	return errors.Join(s.plain.Close(), s.forms.end(), s.form.Close())
+	errs := []error{s.escaped.end(), s.forms.end(), s.fields.end()}
+	for _, stream := range s.streams {
+		errs = append(errs, stream.Close())
+	}
+	return errors.Join(errs...)
 }
 
 func (s *search) found() bool {
-	return slices.Max(s.plain.Counts()) > 0 || slices.Max(s.form.Counts()) > 0
+	for _, stream := range s.streams {
+		if slices.Max(stream.Counts()) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
-// count adds what was found to the metrics. Both readings find what stands for
+// count adds what was found to the metrics. All readings find what stands for
 // itself.
 func (s *search) count() {
-	for i, n := range s.plain.Counts() {
-		if n = max(n, s.form.Counts()[i]); n > 0 {
+	for i := range s.q.blocking {
+		n := 0
+		for _, stream := range s.streams {
+			n = max(n, stream.Counts()[i])
+		}
+		if n > 0 {
 			s.q.blocking[i].Add(float64(n))
 		}
 	}

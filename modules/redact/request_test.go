@@ -72,6 +72,16 @@ func TestRequestsLoseWhatTheyMayNotTakeAlong(t *testing.T) {
 	}
 }
 
+// FastCGI and placeholders show the request as it was sent.
+func TestDroppedParametersAreNotInTheOriginalRequest(t *testing.T) {
+	g := run(t, "route {\nrewrite * /b?{query}&z=1\n"+requestRules+"\nreverse_proxy {$BACKEND} {\nheader_up Test-Sent {http.request.orig_uri}|{http.request.orig_uri.query}\n}\n}")
+	got := record(g)
+	g.Do(t, "GET", "/a?x=1&token=s3", client, from)
+	if sent := got.r.Header.Get("Test-Sent"); sent != "/a?x=1|x=1" || got.uri != "/b?x=1&z=1" {
+		t.Errorf("the backend got %s and %s", got.uri, sent)
+	}
+}
+
 // Servers that make variables of headers cannot tell X_Debug from X-Debug.
 func TestHeadersAreDroppedUnderBothTheirNames(t *testing.T) {
 	q := &Request{DropHeader: []string{"X-Debug_Token"}}
@@ -108,6 +118,13 @@ func TestRequestsAreBlocked(t *testing.T) {
 		{"a form that says it is JSON", "/", "b=4111+1111+1111+1111", "redact.blocked", []string{"Content-Type", jsonType}},
 		{"JSON that says it is a form", "/", `{"a":"\u0034111111111111111"}`, "redact.blocked", []string{"Content-Type", formType}},
 		{"JSON that says it is an event stream", "/", `{"a":"\u0034111111111111111"}`, "redact.blocked", []string{"Content-Type", "text/event-stream"}},
+		{"JSON with a NaN", "/", `{"b":NaN,"a":"\u0034111111111111111"}`, "redact.blocked", []string{"Content-Type", jsonType}},
+		{"JSON with a comment", "/", `/**/{"a":"%41\u0031\u0031111111111111"}`, "redact.blocked", []string{"Content-Type", jsonType}},
+		{"JSON in single quotes", "/", `{'a':'\x34111111111111111'}`, "redact.blocked", []string{"Content-Type", jsonType}},
+		{"JSON in a form", "/", "payload=%7B%22a%22%3A%22%5Cu0034111111111111111%22%7D", "redact.blocked", []string{"Content-Type", formType}},
+		{"JSON in a form, cut off", "/", "payload=" + visa[:15] + "%5Cu0031", "redact.blocked", []string{"Content-Type", formType}},
+		{"YAML", "/", `a: "\u0034111111111111111"`, "redact.blocked", []string{"Content-Type", "application/yaml"}},
+		{"JSON in the query", "/?a=%7B%22a%22%3A%22%5Cu0034111111111111111%22%7D", "", "redact.blocked", nil},
 		{"compressed", "/", compress(t, `{"a":"`+visa+`"}`), "redact.blocked", []string{"Content-Type", jsonType, "Content-Encoding", "gzip"}},
 		{"a private key", "/", `{"k":"-----BEGIN PRIVATE KEY-----\nMII\n-----END PRIVATE KEY-----\n"}`, "redact.blocked", []string{"Content-Type", jsonType}},
 		{"the query", "/?a=1&b=" + visa, "", "redact.blocked", nil},
@@ -128,6 +145,7 @@ func TestRequestsAreBlocked(t *testing.T) {
 
 		{"nothing to find", "/?a=1&b=4111111111111112", `{"a":4111111111111112,"b":"4111+"}`, "", []string{"Content-Type", jsonType}},
 		{"nothing to find in gzip", "/", compress(t, `{"a":1}`), "", []string{"Content-Type", jsonType, "Content-Encoding", "gzip"}},
+		{"escape sequences of nothing", "/", `{"a":"\u0000\\u0034","b":"\u4111111111111111"}`, "", []string{"Content-Type", jsonType}},
 		{"an empty body", "/", "", "", []string{"Content-Type", jsonType}},
 		{"as long as it may be", "/", `"` + strings.Repeat("x", 64<<10-2) + `"`, "", []string{"Content-Type", jsonType}},
 		{"what was dropped", "/?token=" + visa, "", "", nil},

@@ -34,7 +34,9 @@
 // waits for the first key.
 //
 // It fails closed: without a key requests are answered with 503 upstream.no_key, and
-// nothing is sent. Health checks wait for one as long as their timeout lets them.
+// nothing is sent. Health checks wait for one as long as their timeout lets them. A
+// request whose assertion would be longer than 16 KiB, for its path or its caller's
+// scopes and roles, is answered with 431 upstream.too_long.
 //
 // # verify_gateway
 //

@@ -138,6 +138,9 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			if req.Body != nil {
 				_ = req.Body.Close()
 			}
+			if errors.Is(err, assertion.ErrTooLong) {
+				return tooLong(req), nil
+			}
 			return nil, err
 		}
 		sent = signed

@@ -360,6 +360,20 @@ func TestWithoutAKeyNothingIsSentAndTheAnswerSaysWhenToTryAgain(t *testing.T) {
 	}
 }
 
+// A caller who may send long paths must not be able to take the service from others.
+func TestARequestThatIsTooLongForAnAssertionIsNoFaultOfTheService(t *testing.T) {
+	l := newLab(t, with("fail_duration 1m\nlb_try_duration 1s", ""))
+	s := new(seen)
+	l.Backend(s.handler(nil))
+	resp := l.Do(t, "GET", "/"+strings.Repeat("a", 13<<10))
+	if resp.Status != 431 || resp.Header.Get("Content-Type") != "application/problem+json" || !strings.Contains(resp.Body, "too long to be passed on") || s.count() != 0 {
+		t.Errorf("got %d %v %s, and the service %d requests", resp.Status, resp.Header, resp.Body, s.count())
+	}
+	if resp := l.Do(t, "GET", "/"); resp.Status != 200 {
+		t.Errorf("after that others get %d", resp.Status)
+	}
+}
+
 func TestAReloadKeepsTheKeysAlsoOneThatIsRejected(t *testing.T) {
 	l := newLab(t, with("", ""))
 	jwks := l.Do(t, "GET", "/.well-known/sallyport/jwks.json")

@@ -232,7 +232,7 @@ func (v *Verifier) decide(r *http.Request, req *guard.Request, lines []string) (
 		return reasonOf(err), err
 	}
 	// Last, so that nothing is remembered of what was not good.
-	first, err := v.Suite().Store().Claim(r.Context(), claimed+v.Audience+"\x00"+accepted.ID, accepted.Until.Sub(now))
+	first, err := v.Suite().Store().Claim(r.Context(), claimed+v.Audience+"\x00"+accepted.ID, accepted.Remember)
 	switch {
 	case err != nil:
 		return reasonUsesUnknown, err

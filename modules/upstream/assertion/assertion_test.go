@@ -75,8 +75,8 @@ func TestWhatIsMadeIsAccepted(t *testing.T) {
 				t.Errorf("%s: got %+v", name, got.Caller)
 			}
 		}
-		if want := testNow.Truncate(time.Second).Add(MaxTTL + 5*time.Second); !got.Until.Equal(want) || len(got.ID) != 22 {
-			t.Errorf("until %v, id %q", got.Until, got.ID)
+		if got.Remember != MaxTTL+10*time.Second || len(got.ID) != 22 {
+			t.Errorf("remembered for %v, id %q", got.Remember, got.ID)
 		}
 	}
 }
@@ -239,6 +239,27 @@ func TestTheLeewayIsForBothSidesAndEnds(t *testing.T) {
 	}
 }
 
+// Of several instances of a service that share what was used, one may have a slow
+// clock, and accept for longer what one with a fast clock has accepted.
+func TestAUseIsRememberedUntilNoClockWithinTheLeewayAcceptsIt(t *testing.T) {
+	v := testVerifier(t)
+	token := forged(header(""), goodClaims(), private)
+	made := time.Unix(1_800_000_000, 0)
+	for _, fast := range []time.Duration{-v.Leeway, 0, v.Leeway} {
+		for after := time.Duration(0); after < MaxTTL+2*v.Leeway; after += time.Second {
+			first, err := v.Verify(token, orders, made.Add(after+fast))
+			if err != nil {
+				continue
+			}
+			for _, slow := range []time.Duration{-v.Leeway, 0, v.Leeway} {
+				if _, err := v.Verify(token, orders, made.Add(after+first.Remember+slow)); err == nil {
+					t.Fatalf("%v after it was made, by a clock that is %v fast: it is forgotten while one that is %v fast accepts it", after, fast, slow)
+				}
+			}
+		}
+	}
+}
+
 func TestMissingKeysAreNoFaultOfTheAssertion(t *testing.T) {
 	v := testVerifier(t)
 	v.Keys = noKeys{}
@@ -269,7 +290,7 @@ func TestACallerWithTooMuchIsRefusedWhereItIsKnown(t *testing.T) {
 	for i := range caller.Roles {
 		caller.Roles[i] = "a-role"
 	}
-	if _, err := NewMaker("i", "a", MaxTTL).Make(testKey, orders, "", caller, testNow); !errors.Is(err, errTooLong) {
+	if _, err := NewMaker("i", "a", MaxTTL).Make(testKey, orders, "", caller, testNow); !errors.Is(err, ErrTooLong) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -319,7 +340,7 @@ func FuzzMake(f *testing.F) {
 		to := Target{method, path, query}
 		caller := &principal.Principal{ID: sub, Method: "jwt", Roles: []string{role}}
 		token, err := NewMaker("i", audience, MaxTTL).Make(testKey, to, "", caller, testNow)
-		if errors.Is(err, errTooLong) {
+		if errors.Is(err, ErrTooLong) {
 			return
 		}
 		if err != nil {

@@ -84,7 +84,9 @@ func NewMaker(issuer, audience string, ttl time.Duration) *Maker {
 	return m
 }
 
-var errTooLong = errors.New("the assertion would be too long: the caller has too many scopes or roles")
+// ErrTooLong says that no verifier would read the assertion: the path is too long, or
+// the caller has too many scopes or roles.
+var ErrTooLong = errors.New("the assertion would be too long")
 
 // Make returns a new assertion about a request, its id and its caller, who is nil
 // if unknown.
@@ -118,7 +120,7 @@ func (m *Maker) Make(key *Key, to Target, requestID string, caller *principal.Pr
 	}
 	token = appendBase64(append(token, '.'), signature)
 	if len(token) > maxLength {
-		return "", errTooLong
+		return "", ErrTooLong
 	}
 	return string(token), nil
 }

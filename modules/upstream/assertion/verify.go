@@ -76,8 +76,9 @@ type Verifier struct {
 type Accepted struct {
 	// ID is its jti.
 	ID string
-	// Until is when it is good no longer, the leeway included.
-	Until time.Time
+	// Remember is for how long it has to be remembered as used: by then nobody whose
+	// clock is within the leeway accepts it, whoever's clock it was accepted by.
+	Remember time.Duration
 	// Caller is who makes the request; nil for an anonymous caller.
 	Caller *principal.Principal
 }
@@ -98,7 +99,7 @@ func (v *Verifier) Verify(token string, arrived Target, now time.Time) (Accepted
 		return Accepted{}, errAudience
 	}
 	a := Accepted{}
-	if a.Until, err = v.validity(claims, now); err != nil {
+	if a.Remember, err = v.validity(claims, now); err != nil {
 		return Accepted{}, err
 	}
 	query := sha256.Sum256([]byte(arrived.Query))
@@ -120,29 +121,30 @@ func (v *Verifier) Verify(token string, arrived Target, now time.Time) (Accepted
 	return a, nil
 }
 
-// validity reads the dates, whole seconds all of them, and returns when the
-// assertion ends.
-func (v *Verifier) validity(claims map[string]any, now time.Time) (time.Time, error) {
+// validity reads the dates, whole seconds all of them, and returns for how long the
+// assertion has to be remembered. It was made at iat by the gateway's clock, so it is
+// not used before; a clock that is slow by the leeway accepts it until twice the
+// leeway after exp.
+func (v *Verifier) validity(claims map[string]any, now time.Time) (time.Duration, error) {
 	var dates [3]time.Time
 	for i, name := range []string{"iat", "nbf", "exp"} {
 		number, _ := claims[name].(json.Number)
 		seconds, err := strconv.ParseInt(string(number), 10, 64)
 		if err != nil || seconds < 0 || seconds > 1<<40 {
-			return time.Time{}, errClaims
+			return 0, errClaims
 		}
 		dates[i] = time.Unix(seconds, 0)
 	}
 	iat, nbf, exp := dates[0], dates[1], dates[2]
-	until := exp.Add(v.Leeway)
 	switch {
 	case exp.Sub(iat) > MaxTTL:
-		return until, errLifetime
-	case !now.Before(until):
-		return until, errExpired
+		return 0, errLifetime
+	case !now.Before(exp.Add(v.Leeway)):
+		return 0, errExpired
 	case now.Before(iat.Add(-v.Leeway)) || now.Before(nbf.Add(-v.Leeway)):
-		return until, errNotYet
+		return 0, errNotYet
 	}
-	return until, nil
+	return exp.Sub(iat) + 2*v.Leeway, nil
 }
 
 // callerOf makes the principal of the claims; nil if there is no sub.

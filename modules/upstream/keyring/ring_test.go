@@ -187,6 +187,34 @@ func TestEveryAssertionVerifiesOverRotations(t *testing.T) {
 	})
 }
 
+// A gateway began with a wrong clock, and made the next key ten years ahead.
+func TestKeysRotateAlsoBesideOneOfAWrongClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage := newMemory()
+		first, err := newEntry(time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		far, err := newEntry(time.Now().AddDate(10, 0, 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if storage.value, err = encode([]entry{first, far}); err != nil {
+			t.Fatal(err)
+		}
+		a := newGateway(t, storage)
+		signers := make(map[string]bool)
+		for range 3 * 24 {
+			time.Sleep(time.Hour)
+			key, _ := a.Signer(time.Now())
+			signers[key.ID()] = true
+		}
+		if len(signers) < 3 || signers[far.key.ID()] || storage.stores > 6 {
+			t.Errorf("%d keys in three days, the far one: %v, stored %d times", len(signers), signers[far.key.ID()], storage.stores)
+		}
+	})
+}
+
 func TestAKeyIsPublishedLongBeforeAndAfterItSigns(t *testing.T) {
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	first, err := newEntry(start)

@@ -128,7 +128,13 @@ func due(entries []entry, now time.Time) (expired int, from time.Time, make bool
 	for expired+1 < len(entries) && !now.Before(entries[expired+1].from.Add(keep)) {
 		expired++
 	}
-	last := entries[len(entries)-1].from
+	// A gateway whose clock was wrong may have made a key for a day far away: until
+	// then the others must not wait for it.
+	n := len(entries)
+	for n > 1 && entries[n-1].from.After(now.Add(rotation)) {
+		n--
+	}
+	last := entries[n-1].from
 	if now.Before(last.Add(rotation - lead)) {
 		return expired, time.Time{}, false
 	}
