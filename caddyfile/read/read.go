@@ -7,6 +7,7 @@ package read
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -103,6 +104,33 @@ func Duration(o *caddyfile.Dispenser, shortest, longest time.Duration, dst *cadd
 			return 0, fmt.Errorf("not between %s and %s", shortest, longest)
 		}
 		return caddy.Duration(v), nil
+	}, dst)
+}
+
+var sizes = []struct {
+	unit  string
+	bytes int64
+}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"KB", 1000}, {"MB", 1_000_000}, {"GB", 1_000_000_000}, {"B", 1}, {"", 1}}
+
+// Size reads exactly one size, from one byte to highest: a whole number with or
+// without a unit, 512, 64KiB, 1MB.
+func Size(o *caddyfile.Dispenser, highest int64, dst *int64) error {
+	return Value(o, func(s string) (int64, error) {
+		for _, size := range sizes {
+			number, ok := strings.CutSuffix(s, size.unit)
+			if !ok {
+				continue
+			}
+			n, err := strconv.ParseInt(number, 10, 64)
+			if err != nil || n > math.MaxInt64/size.bytes {
+				break
+			}
+			if n *= size.bytes; n < 1 || n > highest {
+				return 0, fmt.Errorf("not between 1 and %d bytes", highest)
+			}
+			return n, nil
+		}
+		return 0, errors.New("not a size in bytes, such as 512, 64KiB or 1MB")
 	}, dst)
 }
 

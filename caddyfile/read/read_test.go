@@ -133,3 +133,26 @@ func TestABlockThatNobodyReadIsRefused(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestSizes(t *testing.T) {
+	size := func(text string) (n int64, err error) {
+		d := caddyfile.NewTestDispenser("max_body " + text)
+		d.Next()
+		return n, Size(d, 64<<20, &n)
+	}
+	for text, want := range map[string]int64{
+		"1": 1, "512": 512, "7B": 7, "64KiB": 64 << 10, "1MB": 1_000_000, "64MiB": 64 << 20, "2KB": 2000,
+	} {
+		if n, err := size(text); n != want || err != nil {
+			t.Errorf("%s: %d, %v, want %d", text, n, err, want)
+		}
+	}
+	for text, want := range map[string]string{
+		"0": "not between 1", "65MiB": "not between 1", "1GiB": "not between 1", "-1": "not between 1", "9223372036854775807KiB": "not a size",
+		"1.5MiB": "not a size", "MiB": "not a size", "1TiB": "not a size", "1mib": "not a size", "": "needs a value",
+	} {
+		if n, err := size(text); n != 0 || err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %d, %v, want %q", text, n, err, want)
+		}
+	}
+}

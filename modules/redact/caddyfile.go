@@ -2,10 +2,6 @@ package redact
 
 import (
 	"errors"
-	"fmt"
-	"math"
-	"strconv"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
@@ -185,7 +181,7 @@ func (q *Request) unmarshal(o *caddyfile.Dispenser) error {
 			}
 			return q.readBlock(o)
 		case "max_body":
-			return readSize(o, maxMaxBody, &q.MaxBody)
+			return read.Size(o, maxMaxBody, &q.MaxBody)
 		}
 		return read.Unknown(o, "drop", "block", "max_body")
 	})
@@ -235,32 +231,6 @@ func (h *Handler) readReveal(o *caddyfile.Dispenser) error {
 	}
 	lists := map[string]*[]string{"role": &h.Reveal.Roles, "scope": &h.Reveal.Scopes, "principal": &h.Reveal.Principals}
 	return read.Strings(o, lists[kind])
-}
-
-var units = []struct {
-	name  string
-	bytes int64
-}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"KB", 1000}, {"MB", 1_000_000}, {"B", 1}, {"", 1}}
-
-// readSize reads a size from one byte to highest.
-func readSize(o *caddyfile.Dispenser, highest int64, dst *int64) error {
-	return read.Value(o, func(s string) (int64, error) {
-		for _, unit := range units {
-			number, ok := strings.CutSuffix(s, unit.name)
-			if !ok {
-				continue
-			}
-			n, err := strconv.ParseInt(number, 10, 64)
-			if err != nil || n > math.MaxInt64/unit.bytes {
-				break
-			}
-			if n *= unit.bytes; n < 1 || n > highest {
-				return 0, fmt.Errorf("not between 1 and %d bytes", highest)
-			}
-			return n, nil
-		}
-		return 0, errors.New("not a size in bytes, such as 512, 64KiB or 1MB")
-	}, dst)
 }
 
 // Interface guards

@@ -1,12 +1,8 @@
 package validate
 
 import (
-	"errors"
 	"fmt"
-	"math"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
@@ -59,13 +55,13 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "methods":
 			return read.Values(o, checked(checkMethod), &h.Methods)
 		case "max_uri":
-			return readSize(o, maxHead, &h.MaxURI)
+			return read.Size(o, maxHead, &h.MaxURI)
 		case "max_headers":
 			return read.Int(o, 1, maxLines, &h.MaxHeaders)
 		case "max_header_size":
-			return readSize(o, maxHead, &h.MaxHeaderSize)
+			return read.Size(o, maxHead, &h.MaxHeaderSize)
 		case "max_body":
-			return readSize(o, maxBody, &h.MaxBody)
+			return read.Size(o, maxBody, &h.MaxBody)
 		case "content_types":
 			return read.Values(o, checked(checkType), &h.ContentTypes)
 		case "max_query_parameters":
@@ -176,32 +172,6 @@ func readJSON(o *caddyfile.Dispenser, j *JSON) error {
 		}
 		return read.Unknown(o, "required", "max_depth", "max_keys", "max_items", "max_string_length", "max_number_length", "duplicate_keys")
 	})
-}
-
-var units = []struct {
-	name  string
-	bytes int64
-}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"KB", 1000}, {"MB", 1_000_000}, {"GB", 1_000_000_000}, {"B", 1}, {"", 1}}
-
-// readSize reads a size from one byte to highest.
-func readSize(o *caddyfile.Dispenser, highest int64, dst *int64) error {
-	return read.Value(o, func(s string) (int64, error) {
-		for _, unit := range units {
-			number, ok := strings.CutSuffix(s, unit.name)
-			if !ok {
-				continue
-			}
-			n, err := strconv.ParseInt(number, 10, 64)
-			if err != nil || n > math.MaxInt64/unit.bytes {
-				break
-			}
-			if n *= unit.bytes; n < 1 || n > highest {
-				return 0, fmt.Errorf("not between 1 and %d bytes", highest)
-			}
-			return n, nil
-		}
-		return 0, errors.New("not a size in bytes, such as 512, 64KiB or 1MB")
-	}, dst)
 }
 
 // Interface guards
