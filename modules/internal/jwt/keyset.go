@@ -159,6 +159,8 @@ func checkRSA(p *rsa.PublicKey) error {
 		return errors.New("RSA modulus is even")
 	case p.E < 3 || p.E%2 == 0 || bits.Len(uint(p.E)) > 31:
 		return fmt.Errorf("RSA exponent %d is not usable", p.E)
+	case weakPrimes(p.N):
+		return errors.New("RSA modulus is of a generator whose keys can be broken (CVE-2017-15361)")
 	}
 	return nil
 }
