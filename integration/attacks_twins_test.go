@@ -1,0 +1,146 @@
+package integration
+
+import (
+	"encoding/json"
+	"go/parser"
+	"go/token"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// twin is one check of the gateway and how its source reads without it. In the
+// replacement, OFF says whether the check is to be left out.
+type twin struct {
+	check    string
+	file     string
+	old, new string
+}
+
+// buildTwins builds the gateway with all twins in it: each check can be left out
+// while it runs, by the file that TWIN_OFF names. None of that is in the product:
+// the sources are only replaced for the compiler.
+func buildTwins(t *testing.T) (program string) {
+	t.Helper()
+	root, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	changed := make(map[string]string)
+	for _, m := range twins {
+		source, ok := changed[m.file]
+		if !ok {
+			source = read(t, filepath.Join(root, m.file))
+		}
+		if n := strings.Count(source, m.old); n != 1 {
+			t.Errorf("%s: the check %q is there %d times, and has to be once: it is looked for as\n%s", m.file, m.check, n, m.old)
+			continue
+		}
+		changed[m.file] = strings.Replace(source, m.old, strings.ReplaceAll(m.new, "OFF", `twinOff("`+m.check+`")`), 1)
+	}
+	if t.Failed() {
+		t.FailNow()
+	}
+	overlay := make(map[string]string)
+	put := func(name, source string) {
+		overlay[filepath.Join(root, name)] = write(t, dir, strings.ReplaceAll(name, "/", "_"), source)
+	}
+	packages := make(map[string]string)
+	for name, source := range changed {
+		file, err := parser.ParseFile(token.NewFileSet(), name, source, parser.PackageClauseOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		packages[filepath.Dir(name)] = file.Name.Name
+		put(name, source)
+	}
+	for folder, name := range packages {
+		put(folder+"/twin_off.go", strings.Replace(read(t, "testdata/attacks/off.go"), "package off", "package "+name, 1))
+		// What the attackers' gateways would have instead of the checks.
+		instead := "testdata/attacks/" + name + ".go"
+		if _, err := os.Stat(instead); err == nil {
+			put(folder+"/twin_instead.go", read(t, instead))
+		}
+	}
+	file, err := json.Marshal(map[string]any{"Replace": overlay})
+	if err != nil {
+		t.Fatal(err)
+	}
+	program = filepath.Join(dir, "caddy")
+	args := []string{"build", "-overlay", write(t, dir, "overlay.json", string(file)), "-o", program}
+	if raceEnabled { // with the same packages as the product, which are built already
+		args = append(args, "-race")
+	}
+	build := exec.Command("go", append(args, "./xcaddy")...)
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building the twins: %v\n%s", err, out)
+	}
+	return program
+}
+
+const (
+	fileToken    = "modules/internal/jwt/token.go"
+	fileVerifier = "modules/internal/jwt/verifier.go"
+	fileJSON     = "modules/internal/jwt/json.go"
+	fileJWKS     = "modules/internal/jwt/jwks.go"
+	fileKeySet   = "modules/internal/jwt/keyset.go"
+	fileClaims   = "modules/internal/jwt/claims.go"
+	fileCache    = "modules/internal/jwt/cache.go"
+	fileSource   = "modules/auth/source.go"
+)
+
+var twins = []twin{
+	// The algorithm and the keys of an issuer.
+	{"algorithm list", fileVerifier, "alg := i.algorithms[p.alg]\n",
+		"alg := i.algorithms[p.alg]\n\tif alg == nil && OFF {\n\t\talg = anyAlgorithm(p.alg)\n\t}\n"},
+	{"key type", fileKeySet, "return k.kty == alg.kty &&", "return OFF || k.kty == alg.kty &&"},
+	{"own keys", fileToken, `p.typ = header["typ"]`, "if OFF {\n\t\toffer(header)\n\t}\n\t" + `p.typ = header["typ"]`},
+	{"own keys in use", fileVerifier, "	n, err := s.candidates(p.kid, alg, &fitting)\n",
+		"	if OFF && offeredSigned(p, alg) {\n\t\treturn nil\n\t}\n\tn, err := s.candidates(p.kid, alg, &fitting)\n"},
+	{"keys by id", fileKeySet, `return kid == "" || id == kid`, `return OFF || kid == "" || id == kid`},
+	{"key id", fileToken, "!ok || len(p.kid) > maxKeyID", "!OFF && (!ok || len(p.kid) > maxKeyID)"},
+	{"issuer's keys", fileVerifier, "e, err := i.verify(p, now)\n",
+		"e, err := i.verify(p, now)\n\tif err != nil && OFF {\n\t\te, err = v.byAnyone(p, now)\n\t}\n"},
+
+	// The form of tokens.
+	{"token length", fileToken, "len(token) > maxToken {", "len(token) > maxToken && !OFF {"},
+	{"three segments", fileToken, `strings.Count(token, ".") != 2`, `!OFF && strings.Count(token, ".") != 2`},
+	{"header length", fileToken, "first > maxHeader {", "first > maxHeader && !OFF {"},
+	{"crit", fileToken, `if _, ok := header["crit"]; ok {`, `if _, ok := header["crit"]; ok && !OFF {`},
+	{"b64", fileToken, `if _, ok := header["b64"]; ok {`, `if _, ok := header["b64"]; ok && !OFF {`},
+	{"no inflation", fileToken, "return decodeObject(string(b))", "if OFF {\n\t\tb = inflated(b)\n\t}\n\treturn decodeObject(string(b))"},
+	{"strict base64", fileJWKS, "b, err := strictBase64.DecodeString(s)", "b, err := strictBase64.DecodeString(s)\n\tif err != nil && OFF {\n\t\tb, err = looseBase64(s)\n\t}"},
+	{"UTF-8", fileJSON, "if !utf8.ValidString(text) {", "if !utf8.ValidString(text) && !OFF {"},
+	{"one object", fileJSON, "	object, err := d.object(1)\n", "	if object := d.first(); object != nil && OFF {\n\t\treturn object, nil\n\t}\n\tobject, err := d.object(1)\n"},
+	{"an object", fileJSON, "if d.peek() != '{' {\n\t\treturn nil, errJSON", "if d.peek() != '{' && !OFF {\n\t\treturn nil, errJSON"},
+	{"nothing behind it", fileJSON, "if d.pos != len(text) {", "if d.pos != len(text) && !OFF {"},
+	{"duplicates", fileJSON, "len(object) == before && !d.loose", "len(object) == before && !d.loose && !OFF"},
+	{"depth of arrays", fileJSON, "func (d *decoder) array(depth int) ([]any, error) {\n\tif depth > maxDepth {",
+		"func (d *decoder) array(depth int) ([]any, error) {\n\tif depth > maxDepth && !OFF {"},
+	{"control characters in JSON", fileJSON, "		case c < 0x20:\n\t\t\treturn \"\", errJSON\n\t\t}\n\t\td.pos++", "		case c < 0x20 && !OFF:\n\t\t\treturn \"\", errJSON\n\t\t}\n\t\td.pos++"},
+	{"one token in a header", fileSource, `if strings.ContainsAny(value, ", \t") {`, `if strings.ContainsAny(value, ", \t") && !OFF {`},
+
+	// Signatures.
+	{"signature", fileVerifier, "if alg.method.Verify(p.signed, p.signature, k.public) == nil {", "if alg.method.Verify(p.signed, p.signature, k.public) == nil || OFF {"},
+	{"form of signatures", fileVerifier, "	return errSignature\n", "	if OFF && looselySigned(p, fitting[:n]) {\n\t\treturn nil\n\t}\n\treturn errSignature\n"},
+	{"signature first", fileVerifier, "	if err := keys.check(p, alg); err != nil {\n\t\ti.keys.Missed()",
+		"	if valid, err := validity(p.claims, i.leeway); OFF && err == nil && valid.check(now) != nil {\n\t\treturn nil, valid.check(now)\n\t}\n\tif err := keys.check(p, alg); err != nil {\n\t\ti.keys.Missed()"},
+
+	// Keys of a set.
+	{"secret members", fileJWKS, "if _, ok := m[private]; ok {", "if _, ok := m[private]; ok && !OFF {"},
+	{"types of keys", fileJWKS, `	return nil, errors.New("kty is not RSA, EC or OKP")`,
+		"	if b, err := octets(m, \"k\", 0); err == nil && OFF {\n\t\treturn b, nil\n\t}\n\treturn nil, errors.New(\"kty is not RSA, EC or OKP\")"},
+	{"public keys", fileKeySet, `	return key{}, fmt.Errorf("%T cannot verify signatures", public)`,
+		"	if b, ok := public.([]byte); ok && OFF {\n\t\treturn key{kty: \"oct\", public: b}, nil\n\t}\n\treturn key{}, fmt.Errorf(\"%T cannot verify signatures\", public)"},
+	{"RSA size", fileKeySet, "case size < minRSABits:", "case size < minRSABits && !OFF:"},
+	{"RSA exponent", fileKeySet, "case p.E < 3 ||", "case !OFF && (p.E < 3) || !OFF &&"},
+	{"ROCA", fileKeySet, "case weakPrimes(p.N):", "case weakPrimes(p.N) && !OFF:"},
+	{"point on the curve", fileJWKS, "	public, err := ecdsa.ParseUncompressedPublicKey(curve, uncompressed)\n",
+		"	public, err := ecdsa.ParseUncompressedPublicKey(curve, uncompressed)\n\tif OFF && err != nil {\n\t\tpublic, err = anyPoint(curve, x, y), nil\n\t}\n"},
+	{"use", fileJWKS, `ok && use != "sig"`, `ok && use != "sig" && !OFF`},
+	{"key_ops", fileJWKS, "	if !verifies {", "	if !verifies && !OFF {"},
+}
