@@ -49,7 +49,7 @@ var attacks = slices.Concat(attacksOnSignatures, attacksOnClaims, attacksOnTheGa
 
 func TestAttackListIsComplete(t *testing.T) {
 	var ids []string
-	used := make(map[string]bool)
+	used, there := make(map[string]bool), make(map[string]bool)
 	for _, c := range attacks {
 		ids = append(ids, c.id)
 		if len(c.twins) == 0 {
@@ -68,10 +68,12 @@ func TestAttackListIsComplete(t *testing.T) {
 		if !used[m.check] {
 			t.Errorf("no case is about %q", m.check)
 		}
-		delete(used, m.check)
+		there[m.check] = true
 	}
 	for check := range used {
-		t.Errorf("there is no twin without %q", check)
+		if !there[check] {
+			t.Errorf("there is no twin without %q", check)
+		}
 	}
 }
 

@@ -318,7 +318,7 @@ func (r *refusals) of(got answer) refusal {
 	var problem struct {
 		ID string `json:"request_id"`
 	}
-	if got.status < 400 || json.Unmarshal([]byte(got.body), &problem) != nil || problem.ID == "" {
+	if got.status < 400 || got.status == http.StatusBadGateway || json.Unmarshal([]byte(got.body), &problem) != nil || problem.ID == "" {
 		return refusal{reason: "nothing"}
 	}
 	deadline := time.After(patience)

@@ -10,11 +10,13 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/json"
 	"encoding/pem"
 	"io"
 	"math/big"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -167,4 +169,18 @@ func looselySigned(p *parsed, keys []*key) bool {
 
 func anyPoint(curve elliptic.Curve, x, y []byte) *ecdsa.PublicKey {
 	return &ecdsa.PublicKey{Curve: curve, X: new(big.Int).SetBytes(x), Y: new(big.Int).SetBytes(y)}
+}
+
+func nearly(aud string, expected map[string]bool) bool {
+	for want := range expected {
+		if strings.Contains(strings.ToLower(aud), want) || strings.HasPrefix(want, aud) {
+			return true
+		}
+	}
+	return false
+}
+
+func asFloat(number string) json.Number {
+	f, _ := strconv.ParseFloat(number, 64)
+	return json.Number(strconv.FormatFloat(f, 'f', -1, 64))
 }
