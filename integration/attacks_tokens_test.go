@@ -14,6 +14,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"hash/crc32"
 	"maps"
 	"math/big"
 	"net/http"
@@ -299,6 +300,19 @@ func (w *attacked) writeKeys(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// rekeyed is a key in the right form.
+func rekeyed(id, secret string) string {
+	const alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
+	body := "sp_" + id + "_" + secret
+	sum := crc32.ChecksumIEEE([]byte(body))
+	check := make([]byte, 7)
+	for i := range check {
+		check[len(check)-1-i] = alphabet[sum&31]
+		sum >>= 5
+	}
+	return body + "_" + string(check)
 }
 
 // hashed is a digest in the form of segments.

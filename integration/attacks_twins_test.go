@@ -83,14 +83,19 @@ func buildTwins(t *testing.T) (program string) {
 }
 
 const (
-	fileToken    = "modules/internal/jwt/token.go"
-	fileVerifier = "modules/internal/jwt/verifier.go"
-	fileJSON     = "modules/internal/jwt/json.go"
-	fileJWKS     = "modules/internal/jwt/jwks.go"
-	fileKeySet   = "modules/internal/jwt/keyset.go"
-	fileClaims   = "modules/internal/jwt/claims.go"
-	fileCache    = "modules/internal/jwt/cache.go"
-	fileSource   = "modules/auth/source.go"
+	fileToken     = "modules/internal/jwt/token.go"
+	fileVerifier  = "modules/internal/jwt/verifier.go"
+	fileJSON      = "modules/internal/jwt/json.go"
+	fileJWKS      = "modules/internal/jwt/jwks.go"
+	fileKeySet    = "modules/internal/jwt/keyset.go"
+	fileClaims    = "modules/internal/jwt/claims.go"
+	fileCache     = "modules/internal/jwt/cache.go"
+	fileAuth      = "modules/auth/auth.go"
+	fileSource    = "modules/auth/source.go"
+	fileIdentity  = "modules/auth/identity.go"
+	fileStore     = "modules/auth/apikey/store.go"
+	fileCanonical = "modules/internal/canonical/canonical.go"
+	filePath      = "modules/internal/canonical/path.go"
 )
 
 var twins = []twin{
@@ -165,4 +170,36 @@ var twins = []twin{
 	{"whole roles", fileClaims, "	return slices.DeleteFunc(list, func(role string) bool {", "	if OFF {\n\t\tlist = strings.FieldsFunc(strings.Join(list, \",\"), func(r rune) bool { return r == ',' || r == ' ' })\n\t}\n\treturn slices.DeleteFunc(list, func(role string) bool {"},
 	{"type of tier", fileClaims, "	default:\n\t\treturn nil, errMapped\n\t}\n\treturn p", "	default:\n\t\tif !OFF {\n\t\t\treturn nil, errMapped\n\t\t}\n\t}\n\treturn p"},
 	{"lists of strings", fileClaims, "if !ok {\n\t\t\treturn nil, errMapped", "if !ok && !OFF {\n\t\t\treturn nil, errMapped"},
+
+	// The gateway around them.
+	{"identity headers", fileIdentity, "if !i.carries(name) {", "if OFF || !i.carries(name) {"},
+	{"identity headers in error routes", "modules/auth/held.go", "	e.identity.takeFrom(r)\n\tguard.Expose(r)", "	if !OFF {\n\t\te.identity.takeFrom(r)\n\t}\n\tguard.Expose(r)"},
+	{"aliases", fileIdentity, "if foldByte[name[i]] != p.name[i] {", "if foldByte[name[i]] != p.name[i] || OFF && (name[i] == '_' || name[i] == '.') {"},
+	{"names in Connection", "modules/internal/canonical/header.go", "if !ConnectionOnly(h) {", "if !ConnectionOnly(h) && !OFF {"},
+	{"trailers", fileCanonical, "	r.Trailer = nil\n", "	if !OFF {\n\t\tr.Trailer = nil\n\t}\n"},
+	{"other names of the address", fileCanonical, "if len(r.Header[name]) > 0 && !slices", "if len(r.Header[name]) > 0 && !OFF && !slices"},
+	{"one credential", "modules/auth/judge.go", "	switch total {\n", "	if total > 1 && OFF {\n\t\ttotal = 1\n\t}\n\tswitch total {\n"},
+	{"dot segments", filePath, `if part == "." || part == ".." {`, `if !OFF && (part == "." || part == "..") {`},
+	{"percent-encoding", filePath, "			plain = false\n\t\tcase c == ';'", "			plain = OFF\n\t\tcase c == ';'"},
+	{"encoded slashes", filePath, "if !o.EncodedSlash {", "if !o.EncodedSlash && !OFF {"},
+	{"letters of any case", "modules/internal/access/fold.go", "func fold(r rune) rune {\n", "func fold(r rune) rune {\n\tif OFF {\n\t\treturn r\n\t}\n"},
+	{"client address", "modules/internal/clientip/clientip.go", "	addr, err := netip.ParseAddr(derived)\n", "	if OFF {\n\t\tderived = claimed(r, derived)\n\t}\n\taddr, err := netip.ParseAddr(derived)\n"},
+	{"key file", "modules/internal/jwks/file.go", "if _, err := f.load(); err != nil {", "if OFF {\n\t\tf.current.Store(new(jwt.KeySet))\n\t}\n\tif _, err := f.load(); err != nil && !OFF {"},
+	{"key file that serves", "modules/internal/keysets/keysets.go", "if !set.Serves(algorithms) {", "if !set.Serves(algorithms) && !OFF {"},
+	{"API key file", fileStore, "if err := s.load(time.Now()); err != nil {", "if err := s.load(time.Now()); err != nil && !OFF {"},
+	{"pepper", "modules/auth/api_key.go", "	pepper, err := secret.Resolve(a.Pepper)\n", "	pepper, err := secret.Resolve(a.Pepper)\n\tif err != nil && OFF {\n\t\tpepper, err = a.Pepper, nil\n\t}\n"},
+	{"secret first", fileStore, "	if !same || e.absent {", "	if e.revoked && OFF {\n\t\treturn nil, ErrRevoked\n\t}\n\tif !same || e.absent {"},
+	{"unknown like wrong", fileStore, "		e = t.stranger\n", "		if OFF {\n\t\t\treturn nil, ErrMalformed\n\t\t}\n\t\te = t.stranger\n"},
+	{"shares of key sets", "modules/internal/keysets/keysets.go", "return r.share.Release()", "if OFF {\n\t\tr.share.Value().Close()\n\t}\n\treturn r.share.Release()"},
+	{"cleanup", fileAuth, "	for _, c := range h.held {\n", "	for _, c := range h.held {\n\t\tif OFF {\n\t\t\tbreak\n\t\t}\n"},
+	{"whole token in the cache", fileCache, "return &c.sets[maphash.String(c.seed, token)%cacheSets]", "if OFF {\n\t\ttoken = withoutSignature(token)\n\t}\n\treturn &c.sets[maphash.String(c.seed, token)%cacheSets]"},
+	{"whole token in the cache", fileCache, "if e == nil || e.token != token {", "if e == nil || e.token != token && !(OFF && withoutSignature(e.token) == withoutSignature(token)) {"},
+	{"cleaning of logs", "modules/redact/encoder.go", "if !c.cleaner.Clean(clean, raw.Bytes()) {", "if OFF || !c.cleaner.Clean(clean, raw.Bytes()) {"},
+	{"upgrades", fileAuth, beforeJudging, `	if OFF && r.Header.Get("Upgrade") != "" {` + "\n\t\treturn next.ServeHTTP(w, r)\n\t}\n" + beforeJudging},
+	{"HEAD", fileAuth, beforeJudging, `	if OFF && r.Method == "HEAD" {` + "\n\t\treturn next.ServeHTTP(w, r)\n\t}\n" + beforeJudging},
+	{"preflights", fileAuth, beforeJudging, `	if OFF && r.Method == "OPTIONS" {` + "\n\t\treturn next.ServeHTTP(w, r)\n\t}\n" + beforeJudging},
+	{"verdict before the body", fileAuth, beforeJudging, `	if OFF && r.Body != nil {` + "\n\t\t_, _ = r.Body.Read(make([]byte, 1))\n\t}\n" + beforeJudging},
 }
+
+// beforeJudging is where auth begins to judge.
+const beforeJudging = "	req, err := h.Begin(w, r)\n"

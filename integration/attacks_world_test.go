@@ -138,6 +138,15 @@ type echoed struct {
 }
 
 func tell(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Upgrade") == "websocket" {
+		w.Header().Set("Connection", "Upgrade")
+		w.Header().Set("Upgrade", "websocket")
+		w.WriteHeader(http.StatusSwitchingProtocols)
+		if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
+			conn.Close()
+		}
+		return
+	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return
@@ -165,6 +174,10 @@ func (a *attempt) ask(method, site, target string, header ...string) answer {
 	r, err := http.NewRequest(method, "http://"+site+target, nil)
 	a.check(err)
 	for i := 0; i+1 < len(header); i += 2 {
+		if header[i] == "Host" {
+			r.Host = header[i+1]
+			continue
+		}
 		r.Header[header[i]] = append(r.Header[header[i]], header[i+1]) // as written
 	}
 	return a.do(r)
@@ -240,7 +253,7 @@ func (a *attempt) refusedWith(what string, got answer, status int, challenge, re
 
 // until waits for something that has to happen.
 func (a *attempt) until(what string, holds func() bool) {
-	deadline := time.After(patience)
+	deadline := time.After(patience / 2)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for !holds() {
@@ -254,14 +267,17 @@ func (a *attempt) until(what string, holds func() bool) {
 
 // load gives the spare gateway a configuration for the rest of the attempt, and
 // returns why it did not take it. KEYS, DIR, BACKEND, PORT stand for what they are.
-func (a *attempt) load(sites string) error {
+func (a *attempt) load(sites string) error { return a.loadWith("", sites) }
+
+// loadWith is load with global options.
+func (a *attempt) loadWith(options, sites string) error {
 	if !a.holdsSpare {
 		a.taken.Lock()
 		a.holdsSpare = true
 		a.atEnd(a.taken.Unlock)
 	}
 	config := "{\n\tadmin " + a.spare.admin + "\n\tauto_https off\n\tpersist_config off\n\tmetrics\n" +
-		"\tlog {\n\t\tlevel DEBUG\n\t\tformat redact\n\t}\n}\n" + sites
+		"\tlog {\n\t\tlevel DEBUG\n\t\tformat redact\n\t}\n" + options + "}\n" + sites
 	config = strings.NewReplacer("KEYS", a.issuers.addr, "DIR", a.dir, "BACKEND", a.backend, "PORT", port(a.spareAt)).Replace(config)
 	resp, err := http.Post("http://"+a.spare.admin+"/load", "text/caddyfile", strings.NewReader(config))
 	a.check(err)
@@ -321,7 +337,7 @@ func (r *refusals) of(got answer) refusal {
 	if got.status < 400 || got.status == http.StatusBadGateway || json.Unmarshal([]byte(got.body), &problem) != nil || problem.ID == "" {
 		return refusal{reason: "nothing"}
 	}
-	deadline := time.After(patience)
+	deadline := time.After(patience / 6)
 	for {
 		r.mu.Lock()
 		found, ok := r.byID[problem.ID]

@@ -184,3 +184,10 @@ func asFloat(number string) json.Number {
 	f, _ := strconv.ParseFloat(number, 64)
 	return json.Number(strconv.FormatFloat(f, 'f', -1, 64))
 }
+
+func withoutSignature(token string) string {
+	if at := strings.LastIndexByte(token, '.'); at >= 0 {
+		token = token[:at]
+	}
+	return strings.ReplaceAll(token, ".", "")
+}
