@@ -43,8 +43,8 @@ func (c *cache) set(token string) *[cacheWays]atomic.Pointer[entry] {
 	return &c.sets[maphash.String(c.seed, token)%cacheSets]
 }
 
-// get returns the result for token, or nil.
-func (c *cache) get(token string, now time.Time) *Token {
+// get returns the good entry of token, or nil.
+func (c *cache) get(token string, now time.Time) *entry {
 	if len(token) > maxCached {
 		return nil
 	}
@@ -57,7 +57,7 @@ func (c *cache) get(token string, now time.Time) *Token {
 		if !e.good(now) {
 			return nil
 		}
-		return e.result
+		return e
 	}
 	return nil
 }
@@ -89,4 +89,13 @@ func (c *cache) put(e *entry, now time.Time) {
 func (e *entry) good(now time.Time) bool {
 	keys, err := e.issuer.keys.Keys(now)
 	return err == nil && keys == e.keys && e.check(now) == nil
+}
+
+// use returns the token, unless it was revoked meanwhile. One that was stays in the
+// cache: using it again costs nothing more.
+func (e *entry) use(now time.Time) (*Token, error) {
+	if err := e.result.facts.judge(e.issuer.revoked, now); err != nil {
+		return nil, err
+	}
+	return e.result, nil
 }

@@ -4,8 +4,9 @@ package jwt
 // never shown to the caller: RFC 6750 has one word for all of them.
 type Kind uint8
 
-// The kinds of refusal. KeysUnavailable is no fault of the token: the issuer's
-// keys have not been fetched yet, or not for too long.
+// The kinds of refusal. Two are no fault of the token: KeysUnavailable, as the
+// issuer's keys have not been fetched yet or not for too long, and
+// RevocationUnknown.
 const (
 	Malformed Kind = iota
 	UnsupportedHeader
@@ -18,6 +19,8 @@ const (
 	AudienceMismatch
 	Expired
 	NotYetValid
+	Revoked
+	RevocationUnknown
 	// Kinds is how many kinds there are.
 	Kinds
 )
@@ -60,6 +63,7 @@ var (
 
 	errSubject  = &Failure{ClaimsInvalid, "sub is missing or not a plain string"}
 	errDate     = &Failure{ClaimsInvalid, "exp is missing, or a date is not a finite number"}
+	errNamed    = &Failure{ClaimsInvalid, "jti, sub or sid is neither a string nor a number"}
 	errMapped   = &Failure{ClaimsInvalid, "a scopes, roles or tier claim has an unexpected type"}
 	errAudience = &Failure{AudienceMismatch, "aud does not name an expected audience"}
 	errExpired  = &Failure{Expired, "exp has passed"}

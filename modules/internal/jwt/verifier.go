@@ -26,6 +26,8 @@ type Issuer struct {
 	// ScopesClaim, RolesClaim and TierClaim name the claims, or with dots the
 	// paths into claims, from which the principal is made. Empty: none.
 	ScopesClaim, RolesClaim, TierClaim string
+	// Revocations judge each use of a token. Nil: tokens are not revoked.
+	Revocations Revocations
 }
 
 // Token is a verified token. It is shared between requests and must not be
@@ -35,6 +37,8 @@ type Token struct {
 	// Issuer is the index of the token's issuer in the list that the Verifier
 	// was made of.
 	Issuer int
+
+	facts TokenFacts
 }
 
 // Verifier verifies tokens of several issuers and remembers those it verified.
@@ -52,6 +56,7 @@ type issuer struct {
 	keys       KeySource
 	leeway     time.Duration
 	mapping    mapping
+	revoked    Revocations
 }
 
 // NewVerifier compiles issuers, whose names must differ. All errors are
@@ -93,7 +98,7 @@ func (c *Issuer) compile(index int) (*issuer, error) {
 		errs = append(errs, errors.New("has a negative leeway"))
 	}
 	i := &issuer{
-		index: index, name: c.Name, keys: c.Keys, leeway: c.Leeway,
+		index: index, name: c.Name, keys: c.Keys, leeway: c.Leeway, revoked: c.Revocations,
 		audiences:  make(map[string]bool, len(c.Audiences)),
 		algorithms: make(map[string]*algorithm, len(c.Algorithms)),
 		mapping:    mapping{newClaimPath(c.ScopesClaim), newClaimPath(c.RolesClaim), newClaimPath(c.TierClaim)},
@@ -115,8 +120,8 @@ func (c *Issuer) compile(index int) (*issuer, error) {
 
 // Verify judges one token at now. The error is always a *Failure.
 func (v *Verifier) Verify(token string, now time.Time) (*Token, error) {
-	if t := v.cache.get(token, now); t != nil {
-		return t, nil
+	if e := v.cache.get(token, now); e != nil {
+		return e.use(now)
 	}
 	p, err := parse(token)
 	if err != nil {
@@ -133,7 +138,7 @@ func (v *Verifier) Verify(token string, now time.Time) (*Token, error) {
 	}
 	e.token = token
 	v.cache.put(e, now)
-	return e.result, nil
+	return e.use(now)
 }
 
 // verify judges a token that claims to be from i.
@@ -164,7 +169,11 @@ func (i *issuer) verify(p *parsed, now time.Time) (*entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &entry{issuer: i, keys: keys, result: &Token{who, i.index}, period: valid}, nil
+	facts, err := newFacts(i.name, who.ID, p.claims)
+	if err != nil {
+		return nil, err
+	}
+	return &entry{issuer: i, keys: keys, result: &Token{who, i.index, facts}, period: valid}, nil
 }
 
 // check finds out whether one of the keys signed the token.
