@@ -40,7 +40,8 @@ type entry struct {
 	keys   *KeySet
 	result *Token
 	period
-	// size is what the claims take in memory, and with put all of the entry.
+	// size is what the claims take in memory, and once it is in the cache all of the
+	// entry.
 	size int
 }
 
@@ -75,11 +76,7 @@ func (c *cache) get(token string, now time.Time) *entry {
 // put keeps e in place of the same token, of entries that are no longer good and, as
 // long as there is no room, of those that expire first.
 func (c *cache) put(e *entry, now time.Time) {
-	e.size += len(e.token) + sizeEntry
-	if who := e.result.Principal; who != nil {
-		e.size += sizeElement * (cap(who.Scopes) + cap(who.Roles))
-	}
-	if e.size > maxSetBytes {
+	if e.size = e.whole(); e.size > maxSetBytes {
 		return
 	}
 	// The token may be a part of a long cookie header.
@@ -107,6 +104,15 @@ func (c *cache) put(e *entry, now time.Time) {
 		free = first
 	}
 	set.ways[free].Store(e)
+}
+
+// whole is what e takes in memory, with its token, claims and lists.
+func (e *entry) whole() int {
+	size := sizeEntry + e.size + allocated(len(e.token))
+	if who := e.result.Principal; who != nil {
+		size += sizeElement * (cap(who.Scopes) + cap(who.Roles))
+	}
+	return size
 }
 
 // first is the way of the entry that expires first. There is one.

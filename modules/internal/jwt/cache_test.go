@@ -3,6 +3,8 @@ package jwt
 import (
 	"errors"
 	"fmt"
+	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -149,13 +151,7 @@ func TestFullSetGivesUpWhatExpiresFirst(t *testing.T) {
 	put := func(token string, lives time.Duration) {
 		c.put(&entry{token: token, issuer: i, keys: i.keys.(*KeySet), result: new(Token), period: period{until: testNow.Add(lives)}}, testNow)
 	}
-	// Tokens whose hashes choose one set.
-	var tokens []string
-	for n := 0; len(tokens) < cacheWays+2; n++ {
-		if token := fmt.Sprint(n); c.set(token) == &c.sets[0] {
-			tokens = append(tokens, token)
-		}
-	}
+	tokens := tokensOfOneSet(c, cacheWays+2)
 	for n, token := range tokens[:cacheWays] {
 		put(token, time.Duration(4+n*(7-2*n))*time.Minute) // 4, 9, 10, 7
 	}
@@ -167,6 +163,117 @@ func TestFullSetGivesUpWhatExpiresFirst(t *testing.T) {
 			t.Errorf("token %d is kept: %v, want %v", n, got, want)
 		}
 	}
+}
+
+// filled is how many bytes the entries of a set take.
+func (s *cacheSet) filled() (entries, bytes int) {
+	for i := range s.ways {
+		if e := s.ways[i].Load(); e != nil {
+			entries++
+			bytes += e.size
+		}
+	}
+	return entries, bytes
+}
+
+func TestCacheIsBoundedInBytes(t *testing.T) {
+	c := newCache()
+	i := &issuer{keys: &KeySet{}}
+	for n := range cacheSets * cacheWays {
+		until := testNow.Add(time.Hour + time.Duration(n*7919%1000)*time.Second)
+		c.put(&entry{token: fmt.Sprint(n), issuer: i, keys: i.keys.(*KeySet), result: new(Token), size: n * 7907 % maxSetBytes, period: period{until: until}}, testNow)
+	}
+	total, entries := 0, 0
+	for s := range c.sets {
+		n, bytes := c.sets[s].filled()
+		if bytes > maxSetBytes {
+			t.Fatalf("a set has %d bytes", bytes)
+		}
+		total, entries = total+bytes, entries+n
+	}
+	if entries < cacheSets || total < cacheSets*maxSetBytes/2 {
+		t.Errorf("%d entries of %d bytes together", entries, total)
+	}
+}
+
+func TestEntryOfAllBytesTakesTheSet(t *testing.T) {
+	c := newCache()
+	i := &issuer{keys: &KeySet{}}
+	put := func(token string, size int) {
+		c.put(&entry{token: token, issuer: i, keys: i.keys.(*KeySet), result: new(Token), size: size, period: period{until: testNow.Add(time.Hour)}}, testNow)
+	}
+	tokens := tokensOfOneSet(c, 3)
+	put(tokens[0], 100)
+	put(tokens[1], 100)
+	most := maxSetBytes - (&entry{token: tokens[2], result: new(Token)}).whole()
+	put(tokens[2], most+1)
+	if n, _ := c.set(tokens[0]).filled(); n != 2 || c.get(tokens[2], testNow) != nil {
+		t.Error("an entry that is too great is not kept and takes nobody's place")
+	}
+	put(tokens[2], most)
+	if n, bytes := c.set(tokens[0]).filled(); n != 1 || bytes != maxSetBytes || c.get(tokens[2], testNow) == nil {
+		t.Errorf("%d entries with %d bytes", n, bytes)
+	}
+	put(tokens[0], 100)
+	if n, _ := c.set(tokens[0]).filled(); n != 1 || c.get(tokens[0], testNow) == nil {
+		t.Error("a small one takes the place of the great one")
+	}
+}
+
+// tokensOfOneSet returns n tokens whose hashes choose the first set.
+func tokensOfOneSet(c *cache, n int) []string {
+	var tokens []string
+	for k := 0; len(tokens) < n; k++ {
+		if token := fmt.Sprint(k); c.set(token) == &c.sets[0] {
+			tokens = append(tokens, token)
+		}
+	}
+	return tokens
+}
+
+func TestEntriesThatAreNoLongerGoodMakeRoom(t *testing.T) {
+	c := newCache()
+	i := &issuer{keys: &KeySet{}}
+	tokens := tokensOfOneSet(c, 3)
+	put := func(token string, keys *KeySet, lives time.Duration) {
+		c.put(&entry{token: token, issuer: i, keys: keys, result: new(Token), period: period{until: testNow.Add(lives)}}, testNow)
+	}
+	put(tokens[0], &KeySet{}, time.Hour) // of keys that are withdrawn
+	put(tokens[1], i.keys.(*KeySet), -time.Second)
+	put(tokens[2], i.keys.(*KeySet), time.Hour)
+	if n, _ := c.set(tokens[0]).filled(); n != 1 {
+		t.Errorf("%d entries", n)
+	}
+}
+
+// A token is a part of a header, which may be of 16 kB; a cookie more so.
+func TestCacheKeepsNoMoreThanTheToken(t *testing.T) {
+	v := testVerifier(t)
+	i := v.issuers[testIssuer]
+	const n = 200
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	counted := 0
+	for k := range n {
+		token := signed(claims(fmt.Sprintf("jti:%d", k)))
+		header := strings.Repeat("x", 64<<10) + token
+		if _, err := v.Verify(header[64<<10:], testNow); err != nil {
+			t.Fatal(err)
+		}
+		// A bad signature is remembered, too.
+		header = strings.Repeat("x", 64<<10) + token[:len(token)-20] + "AAAAAAAAAAAAAAAAAAAA"
+		if _, err := v.Verify(header[64<<10:], testNow); err != errSignature {
+			t.Fatal(err)
+		}
+		counted += v.cache.get(token, testNow).size + 1024
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if taken := int(after.HeapAlloc) - int(before.HeapAlloc); taken > 2*counted {
+		t.Errorf("%d tokens take %d bytes", n, taken)
+	}
+	runtime.KeepAlive(i)
 }
 
 func TestConcurrentUse(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
+	"math/big"
 	"math/bits"
 	"slices"
 	"time"
@@ -195,6 +196,34 @@ func checkRSA(p *rsa.PublicKey) error {
 		return errors.New("RSA modulus is even")
 	case p.E < 3 || p.E%2 == 0 || bits.Len(uint(p.E)) > 31:
 		return fmt.Errorf("RSA exponent %d is not usable", p.E)
+	case isROCA(p.N):
+		return errors.New("RSA modulus is from a generator whose keys can be factored (CVE-2017-15361)")
 	}
 	return nil
+}
+
+// rocaPrimes are primes in each of which the powers of 65537 are so few that a modulus
+// of another origin is hardly ever one of them in all.
+var rocaPrimes = [...]uint64{
+	11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157,
+}
+
+// isROCA finds the fingerprint of the keys of CVE-2017-15361 (Nemec and others, The
+// Return of Coppersmith's Attack, 2017, section 2.4): their primes, and so the
+// modulus, are powers of 65537 modulo every small prime.
+func isROCA(n *big.Int) bool {
+	var rest big.Int
+	for _, prime := range rocaPrimes {
+		r := rest.Mod(n, new(big.Int).SetUint64(prime)).Uint64()
+		power := uint64(1)
+		found := false
+		for range prime {
+			found = found || power == r
+			power = power * 65537 % prime
+		}
+		if !found {
+			return false
+		}
+	}
+	return true
 }
