@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"net/http"
 	"net/netip"
 	"time"
@@ -16,7 +17,7 @@ import (
 type verifier interface {
 	// verify returns who calls, and whether the credential stays in the
 	// request; or why it is refused, and the cause for the debug log.
-	verify(credential string, client netip.Addr, now time.Time) (who *principal.Principal, forward bool, reason *decision.Reason, cause error)
+	verify(ctx context.Context, credential string, client netip.Addr, now time.Time) (who *principal.Principal, forward bool, reason *decision.Reason, cause error)
 	// token says whether the credentials are tokens in the sense of RFC 6750.
 	token() bool
 }
@@ -34,8 +35,8 @@ type tokens struct {
 	forward  []bool // by issuer
 }
 
-func (t *tokens) verify(token string, _ netip.Addr, now time.Time) (*principal.Principal, bool, *decision.Reason, error) {
-	verified, err := t.verifier.Verify(token, now)
+func (t *tokens) verify(ctx context.Context, token string, _ netip.Addr, now time.Time) (*principal.Principal, bool, *decision.Reason, error) {
+	verified, err := t.verifier.Verify(ctx, token, now)
 	if err != nil {
 		return nil, false, tokenReason(err), err
 	}
@@ -50,7 +51,7 @@ type keys struct {
 	forward bool
 }
 
-func (k *keys) verify(key string, client netip.Addr, now time.Time) (*principal.Principal, bool, *decision.Reason, error) {
+func (k *keys) verify(_ context.Context, key string, client netip.Addr, now time.Time) (*principal.Principal, bool, *decision.Reason, error) {
 	who, err := k.store.Verify(key, client, now)
 	if err != nil {
 		return nil, false, keyReason(err), err
@@ -95,6 +96,6 @@ func judge(doors []door, certificates *clientcert.Verifier, r *http.Request, hel
 		return outcome{reason: reasonSeveral}
 	}
 	o := outcome{door: found}
-	o.who, o.forward, o.reason, o.cause = found.verifier.verify(credential, client, now)
+	o.who, o.forward, o.reason, o.cause = found.verifier.verify(r.Context(), credential, client, now)
 	return o
 }
