@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"net/http"
 	"net/netip"
 	"time"
@@ -13,7 +14,7 @@ import (
 type verifier interface {
 	// verify returns who calls, and whether the credential stays in the
 	// request; or why it is refused, and the cause for the debug log.
-	verify(credential string, client netip.Addr, now time.Time) (who *principal.Principal, forward bool, reason *decision.Reason, cause error)
+	verify(ctx context.Context, credential string, client netip.Addr, now time.Time) (who *principal.Principal, forward bool, reason *decision.Reason, cause error)
 	// token says whether the credentials are tokens in the sense of RFC 6750.
 	token() bool
 }
@@ -69,6 +70,6 @@ func judge(doors []door, others []standing, r *http.Request, held http.Header, c
 		return outcome{reason: reasonSeveral}
 	}
 	o := outcome{door: found}
-	o.who, o.forward, o.reason, o.cause = found.verifier.verify(credential, client, now)
+	o.who, o.forward, o.reason, o.cause = found.verifier.verify(r.Context(), credential, client, now)
 	return o
 }

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -329,8 +330,8 @@ func (t *tokens) compile() (err error) {
 	return err
 }
 
-func (t *tokens) verify(token string, _ netip.Addr, now time.Time) (*principal.Principal, bool, *decision.Reason, error) {
-	verified, err := t.verifier.Verify(token, now)
+func (t *tokens) verify(ctx context.Context, token string, _ netip.Addr, now time.Time) (*principal.Principal, bool, *decision.Reason, error) {
+	verified, err := t.verifier.Verify(ctx, token, now)
 	if err != nil {
 		return nil, false, tokenReason(err), err
 	}

@@ -24,7 +24,7 @@ func mapped(t testing.TB, c Issuer, change string) string {
 	} else {
 		text = claims(change)
 	}
-	token, err := v.Verify(signed(text), testNow)
+	token, err := v.Verify(t.Context(), signed(text), testNow)
 	if err != nil {
 		return err.Error()
 	}

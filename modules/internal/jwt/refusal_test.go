@@ -318,7 +318,7 @@ func TestRefusalAllocatesLittle(t *testing.T) {
 		}
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		v.Verify(token, testNow)
+		v.Verify(t.Context(), token, testNow)
 		runtime.ReadMemStats(&after)
 		if n := after.TotalAlloc - before.TotalAlloc; n > 64<<10 {
 			t.Errorf("%s allocates %d bytes", name, n)

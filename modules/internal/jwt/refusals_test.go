@@ -64,7 +64,7 @@ func TestRefusalIsNotRememberedTooLong(t *testing.T) {
 	verify := func(name string, now time.Time, want error) {
 		t.Helper()
 		for range 3 {
-			if _, err := v.Verify(token, now); err != want {
+			if _, err := v.Verify(t.Context(), token, now); err != want {
 				t.Errorf("%s: got %v, want %v", name, err, want)
 			}
 		}
