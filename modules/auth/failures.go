@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"net/http"
 	"net/netip"
 	"strconv"
 	"sync/atomic"
@@ -284,7 +285,7 @@ func counts(reason *decision.Reason) bool {
 	case "auth.token_expired", "auth.token_not_yet_valid", "auth.key_expired", "auth.key_not_yet_valid":
 		return false
 	}
-	return reason.Status == 401
+	return reason.Status == http.StatusUnauthorized
 }
 
 // seconds is wait as Retry-After wants it: whoever waits that long is not early.
