@@ -1,100 +1,136 @@
 package auth
 
 import (
-	"net/http"
-	"net/netip"
-	"time"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
 
-	"github.com/sallyport-gateway/sallyport/modules/auth/apikey"
-	"github.com/sallyport-gateway/sallyport/modules/auth/clientcert"
-	"github.com/sallyport-gateway/sallyport/modules/internal/decision"
-	"github.com/sallyport-gateway/sallyport/modules/internal/jwt"
-	"github.com/sallyport-gateway/sallyport/modules/internal/principal"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
-// verifier judges the credentials of one source.
-type verifier interface {
-	// verify returns who calls, and whether the credential stays in the
-	// request; or why it is refused, and the cause for the debug log.
-	verify(credential string, client netip.Addr, now time.Time) (who *principal.Principal, forward bool, reason *decision.Reason, cause error)
-	// token says whether the credentials are tokens in the sense of RFC 6750.
-	token() bool
+// Alternative is one way to authenticate. Exactly one of its fields is set.
+type Alternative struct {
+	// JWT accepts signed tokens of one issuer.
+	JWT *JWT `json:"jwt,omitempty"`
+
+	// APIKey accepts keys from a file.
+	APIKey *APIKey `json:"api_key,omitempty"`
+
+	// MTLS accepts the certificate of the client's connection, for requests that
+	// have no other credential. At most once.
+	MTLS *MTLS `json:"mtls,omitempty"`
 }
 
-// door is one source of credentials and who judges them. A handler has one for
-// each source, so that the place where a credential stands decides who judges it.
-type door struct {
-	source   source
-	verifier verifier
+// method is what is set in an Alternative. Each has a file of its own.
+type method interface {
+	// check returns everything that is wrong with it by itself.
+	check() []error
+	// claims takes what no other alternative may have, and returns what another has.
+	claims(t taken) []error
+	// scheme is its authentication scheme in challenges (RFC 9110 section 11.1).
+	scheme() string
+	// unmarshal reads it from a Caddyfile.
+	unmarshal(o *caddyfile.Dispenser) error
+	// open makes it judge requests.
+	open(b *builder) error
 }
 
-// tokens are the issuers whose tokens come from one source.
-type tokens struct {
-	verifier *jwt.Verifier
-	forward  []bool // by issuer
+// methods are all there are, by their word in the configuration.
+var methods = []struct {
+	word string
+	new  func(*Alternative) method
+	of   func(*Alternative) (method, bool)
+}{
+	{"jwt", func(a *Alternative) method { a.JWT = new(JWT); return a.JWT }, func(a *Alternative) (method, bool) { return a.JWT, a.JWT != nil }},
+	{"api_key", func(a *Alternative) method { a.APIKey = new(APIKey); return a.APIKey }, func(a *Alternative) (method, bool) { return a.APIKey, a.APIKey != nil }},
+	{"mtls", func(a *Alternative) method { a.MTLS = new(MTLS); return a.MTLS }, func(a *Alternative) (method, bool) { return a.MTLS, a.MTLS != nil }},
 }
 
-func (t *tokens) verify(token string, _ netip.Addr, now time.Time) (*principal.Principal, bool, *decision.Reason, error) {
-	verified, err := t.verifier.Verify(token, now)
-	if err != nil {
-		return nil, false, tokenReason(err), err
+// words are the words of the methods.
+func words() []string {
+	var list []string
+	for _, m := range methods {
+		list = append(list, m.word)
 	}
-	return verified.Principal, t.forward[verified.Issuer], nil, nil
+	return list
 }
 
-func (*tokens) token() bool { return true }
-
-// keys are the API keys of one file.
-type keys struct {
-	store   *apikey.Store
-	forward bool
-}
-
-func (k *keys) verify(key string, client netip.Addr, now time.Time) (*principal.Principal, bool, *decision.Reason, error) {
-	who, err := k.store.Verify(key, client, now)
-	if err != nil {
-		return nil, false, keyReason(err), err
-	}
-	return who, k.forward, nil, nil
-}
-
-func (*keys) token() bool { return false }
-
-// outcome is what a handler found out about one request.
-type outcome struct {
-	who     *principal.Principal
-	forward bool
-	door    *door // where the credential was, if there was exactly one in the request
-	reason  *decision.Reason
-	cause   error
-}
-
-// judge finds the request's credential and has it judged. Exactly one is
-// accepted in the whole request: with two, the backend might act for the one
-// that we did not judge. A connection's certificate, which comes with each of its
-// requests, speaks only for those that bring nothing of their own.
-func judge(doors []door, certificates *clientcert.Verifier, r *http.Request, held http.Header, client netip.Addr, now time.Time) outcome {
-	var found *door
-	var credential string
-	total := 0
-	for i := range doors {
-		value, n := doors[i].source.find(r, held)
-		if n > 0 {
-			found, credential = &doors[i], value
+// method returns what is set, if it is exactly one.
+func (a *Alternative) method() (method, error) {
+	var set method
+	n := 0
+	for _, m := range methods {
+		if given, ok := m.of(a); ok {
+			set = given
+			n++
 		}
-		total += n
 	}
-	switch total {
-	case 0:
-		if certificates != nil {
-			return judgeCertificate(certificates, r, now)
+	if n != 1 {
+		return nil, errors.New("not exactly one of " + strings.Join(words(), ", "))
+	}
+	return set, nil
+}
+
+// newMethod returns the empty method called word in an Alternative of its own.
+func newMethod(word string) (*Alternative, method) {
+	for _, m := range methods {
+		if m.word == word {
+			a := new(Alternative)
+			return a, m.new(a)
 		}
-		return outcome{reason: reasonNone}
-	case 1:
-	default:
-		return outcome{reason: reasonSeveral}
 	}
-	o := outcome{door: found}
-	o.who, o.forward, o.reason, o.cause = found.verifier.verify(credential, client, now)
-	return o
+	return nil, nil
+}
+
+// given returns the methods of the alternatives that have one.
+func (h *Handler) given() []method {
+	var list []method
+	for i := range h.Alternatives {
+		if m, err := h.Alternatives[i].method(); err == nil {
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
+// taken is what alternatives have that only one of them can have.
+type taken map[string]string
+
+// once refuses what was taken before.
+func (t taken) once(key, what string) error {
+	if _, ok := t[key]; ok {
+		return errors.New(what + " given twice")
+	}
+	t[key] = what
+	return nil
+}
+
+// place refuses one place for two kinds of credentials: which of them it holds
+// would be a guess.
+func (t taken) place(s source, word string) error {
+	key := "kind " + s.key()
+	if other, ok := t[key]; ok && other != word {
+		return fmt.Errorf("%s and %s are both read from %s", other, word, s.name)
+	}
+	t[key] = word
+	return nil
+}
+
+// checkAlternatives returns what is wrong with the alternatives as a whole.
+func (h *Handler) checkAlternatives() []error {
+	if len(h.Alternatives) == 0 {
+		return []error{errors.New("auth has no alternative: it would refuse every request")}
+	}
+	var errs []error
+	seen := make(taken)
+	for i := range h.Alternatives {
+		m, err := h.Alternatives[i].method()
+		if err != nil {
+			errs = append(errs, fmt.Errorf("alternatives[%d]: %w", i, err))
+			continue
+		}
+		errs = append(errs, m.claims(seen)...)
+	}
+	return slices.DeleteFunc(errs, func(err error) bool { return err == nil })
 }

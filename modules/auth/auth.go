@@ -12,7 +12,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sallyport-gateway/sallyport/caddyfile/order"
-	"github.com/sallyport-gateway/sallyport/modules/auth/clientcert"
 	"github.com/sallyport-gateway/sallyport/modules/internal/edge"
 	"github.com/sallyport-gateway/sallyport/modules/internal/exposure"
 	"github.com/sallyport-gateway/sallyport/modules/internal/guard"
@@ -52,11 +51,11 @@ type Handler struct {
 	// '*' at the end stands for any continuation. Default: none.
 	IdentityHeaders []string `json:"identity_headers,omitempty"`
 
-	identity     *identityHeaders
-	doors        []door
-	certificates *clientcert.Verifier // nil: none is a credential
-	challenges   challenges
-	held         []io.Closer
+	identity   *identityHeaders
+	doors      []door
+	standing   []standing
+	challenges challenges
+	held       []io.Closer
 }
 
 // CaddyModule returns the Caddy module information.
@@ -73,16 +72,8 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	errs := h.check()
-	for _, a := range h.Alternatives {
-		if a.JWT != nil {
-			errs = append(errs, a.JWT.check()...)
-		}
-		if a.APIKey != nil {
-			errs = append(errs, a.APIKey.check()...)
-		}
-		if a.MTLS != nil {
-			errs = append(errs, a.MTLS.check()...)
-		}
+	for _, m := range h.given() {
+		errs = append(errs, m.check()...)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
@@ -97,7 +88,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		}
 	}
 	h.identity = newIdentityHeaders(h.IdentityHeaders, sources)
-	h.challenges = newChallenges(h.Alternatives)
+	h.challenges = newChallenges(h.given())
 	if err := h.warnPlain(ctx); err != nil {
 		return err
 	}
@@ -141,7 +132,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if req == nil {
 		return next.ServeHTTP(w, r)
 	}
-	found := judge(h.doors, h.certificates, r, held, req.Client, time.Now())
+	found := judge(h.doors, h.standing, r, held, req.Client, time.Now())
 	if found.reason != nil {
 		if !h.DryRun() {
 			h.challenges.set(w.Header(), found.reason, found.door != nil && found.door.verifier.token())
@@ -153,7 +144,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	req.Principal = found.who
 	h.Allow()
-	if found.door == nil { // a certificate
+	if found.door == nil { // a standing credential
 		return next.ServeHTTP(w, r)
 	}
 	if found.door.source.kind == inQuery {

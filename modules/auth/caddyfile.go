@@ -3,20 +3,10 @@ package auth
 import (
 	"errors"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/sallyport-gateway/sallyport/caddyfile/read"
 	"github.com/sallyport-gateway/sallyport/modules/internal/guard"
-	"github.com/sallyport-gateway/sallyport/modules/internal/jwks"
-	"github.com/sallyport-gateway/sallyport/modules/internal/secret"
-)
-
-// The words of the alternatives.
-const (
-	wordJWT    = "jwt"
-	wordAPIKey = "api_key"
-	wordMTLS   = "mtls"
 )
 
 // UnmarshalCaddyfile reads the directive:
@@ -52,106 +42,22 @@ const (
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	directive := *d // stays on the directive's line
-	err := read.Block(d, []string{wordJWT, wordAPIKey, wordMTLS, "identity_headers"}, func(o *caddyfile.Dispenser) error {
-		switch o.Val() {
-		case wordJWT:
-			j := new(JWT)
-			h.Alternatives = append(h.Alternatives, Alternative{JWT: j})
-			return j.unmarshal(o)
-		case wordAPIKey:
-			a := new(APIKey)
-			h.Alternatives = append(h.Alternatives, Alternative{APIKey: a})
-			return a.unmarshal(o)
-		case wordMTLS:
-			m := new(MTLS)
-			h.Alternatives = append(h.Alternatives, Alternative{MTLS: m})
-			return m.unmarshal(o)
-		case "identity_headers":
+	const identityHeaders = "identity_headers"
+	err := read.Block(d, append(words(), identityHeaders), func(o *caddyfile.Dispenser) error {
+		if a, m := newMethod(o.Val()); m != nil {
+			err := m.unmarshal(o)
+			h.Alternatives = append(h.Alternatives, *a)
+			return err
+		}
+		if o.Val() == identityHeaders {
 			return read.Values(o, valid(checkIdentityHeader), &h.IdentityHeaders)
 		}
 		if ok, err := guard.Option(o, &h.Guard); ok {
 			return err
 		}
-		return read.Unknown(o, wordJWT, wordAPIKey, wordMTLS, "identity_headers", "mode")
+		return read.Unknown(o, append(words(), identityHeaders, "mode")...)
 	})
 	return errors.Join(err, located(directive, h.check()))
-}
-
-func (j *JWT) unmarshal(o *caddyfile.Dispenser) error {
-	block := *o
-	issuer := read.Value(o, valid(checkNotEmpty), &j.Issuer)
-	given := make(map[string]bool)
-	err := read.Block(o, []string{"audience", "algorithms"}, func(o *caddyfile.Dispenser) error {
-		given[o.Val()] = true
-		return j.option(o)
-	})
-	return errors.Join(issuer, err, located(block, j.gaps(given)))
-}
-
-func (j *JWT) option(o *caddyfile.Dispenser) error {
-	switch o.Val() {
-	case "audience":
-		return read.Values(o, valid(checkNotEmpty), &j.Audience)
-	case "algorithms":
-		return read.Values(o, parseAlgorithm, &j.Algorithms)
-	case "jwks":
-		return readQuietly(o, jwks.CheckURL, &j.JWKS)
-	case "key_file":
-		return read.String(o, &j.KeyFile)
-	case "scopes_claim":
-		return read.Value(o, parseClaimPath, &j.ScopesClaim)
-	case "roles_claim":
-		return read.Value(o, parseClaimPath, &j.RolesClaim)
-	case "tier_claim":
-		return read.Value(o, parseClaimPath, &j.TierClaim)
-	case "leeway":
-		j.Leeway = new(caddy.Duration)
-		return read.Duration(o, 0, maxLeeway, j.Leeway)
-	case "from":
-		return j.From.unmarshal(o)
-	case "forward":
-		return read.Flag(o, &j.Forward)
-	}
-	return read.Unknown(o, "audience", "algorithms", "jwks", "key_file", "scopes_claim", "roles_claim", "tier_claim", "leeway", "from", "forward")
-}
-
-func (f *From) unmarshal(o *caddyfile.Dispenser) error {
-	var place string
-	if err := read.Word(o, &place, "header", "cookie", "query"); err != nil {
-		return err
-	}
-	switch place {
-	case "header":
-		return read.Value(o, valid(checkSourceHeader), &f.Header)
-	case "cookie":
-		return read.Value(o, valid(checkTokenName), &f.Cookie)
-	default:
-		return read.Value(o, valid(checkTokenName), &f.Query)
-	}
-}
-
-func (a *APIKey) unmarshal(o *caddyfile.Dispenser) error {
-	block := *o
-	given := make(map[string]bool)
-	err := read.Block(o, nil, func(o *caddyfile.Dispenser) error {
-		given[o.Val()] = true
-		return a.option(o)
-	})
-	return errors.Join(err, located(block, a.gaps(given)))
-}
-
-func (a *APIKey) option(o *caddyfile.Dispenser) error {
-	switch o.Val() {
-	case "header":
-		return read.Value(o, valid(checkKeyHeader), &a.Header)
-	case "keys_file":
-		return read.String(o, &a.KeysFile)
-	case "pepper":
-		return readQuietly(o, secret.Check, &a.Pepper)
-	case "forward":
-		return read.Flag(o, &a.Forward)
-	}
-	return read.Unknown(o, "header", "keys_file", "pepper", "forward")
 }
 
 // readQuietly is read.Value for what may be, or contain, a secret: the value does

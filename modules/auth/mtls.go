@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddytls"
@@ -53,13 +52,16 @@ func certificateReason(err error) *decision.Reason {
 	return reasonFailed
 }
 
-// judgeCertificate finds out who opened the connection of a request without any
-// other credential.
-func judgeCertificate(v *clientcert.Verifier, r *http.Request, now time.Time) outcome {
+// certificates judge who opened the connection.
+type certificates struct {
+	verifier *clientcert.Verifier
+}
+
+func (c *certificates) judge(r *http.Request, _ http.Header, now time.Time) outcome {
 	if isForwarded(r) {
 		return outcome{reason: reasonNone, cause: errProxys}
 	}
-	who, err := v.Verify(r.TLS, now)
+	who, err := c.verifier.Verify(r.TLS, now)
 	if err != nil {
 		return outcome{reason: certificateReason(err), cause: err}
 	}
@@ -77,6 +79,11 @@ func isForwarded(r *http.Request) bool {
 	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
 	return trusted
 }
+
+// scheme is none that is registered: Mutual (RFC 8120) is about passwords.
+func (*MTLS) scheme() string { return "ClientCertificate" }
+
+func (*MTLS) claims(t taken) []error { return []error{t.once("mtls", "mtls is")} }
 
 // check returns everything that is wrong with the mtls block.
 func (m *MTLS) check() []error {
@@ -120,25 +127,25 @@ func (m *MTLS) unmarshal(o *caddyfile.Dispenser) error {
 	})
 }
 
-// openCertificates prepares the mtls alternative. It refuses a server on which it
-// would refuse every caller, or on which the certificate could have been verified
-// for another site.
-func (h *Handler) openCertificates(ctx caddy.Context, m *MTLS) error {
-	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+// open refuses a server on which mtls would refuse every caller, or on which the
+// certificate could have been verified for another site.
+func (m *MTLS) open(b *builder) error {
+	server, ok := b.ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if !ok {
 		return errors.New("mtls works only in a server of the http app")
 	}
-	var err error
-	if h.certificates, err = clientcert.New(m.Principal, m.AllowIssuer); err != nil {
+	verifier, err := clientcert.New(m.Principal, m.AllowIssuer)
+	if err != nil {
 		return fmt.Errorf("mtls: principal: %w", err)
 	}
+	b.standing = append(b.standing, &certificates{verifier})
 	if !slices.ContainsFunc(server.TLSConnPolicies, verifiesClients) {
 		const why = "no connection policy of this server verifies client certificates: add client_auth to tls_policy or tls"
-		if len(h.Alternatives) == 1 {
+		if len(b.Alternatives) == 1 {
 			return errors.New("mtls would refuse every caller: " + why)
 		}
 		// The same alternatives for a site behind an HTTPS balancer, as in a snippet.
-		h.Logger().Warn("mtls accepts nobody here: "+why, zap.String("site", h.Site()))
+		b.Logger().Warn("mtls accepts nobody here: "+why, zap.String("site", b.Site()))
 		return nil
 	}
 	if server.StrictSNIHost == nil || !*server.StrictSNIHost {

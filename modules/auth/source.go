@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"unicode"
@@ -22,6 +23,9 @@ type source struct {
 	kind kind
 	name string
 }
+
+// key tells sources apart.
+func (s source) key() string { return fmt.Sprint(s.kind, " ", s.name) }
 
 // find returns the credential at s and how many there are. More than one, or a
 // list in place of one, is for the caller to refuse: whoever reads it next might

@@ -23,12 +23,12 @@ func benchClaims() string {
 func BenchmarkSeenToken(b *testing.B) {
 	v := testVerifier(b)
 	token := signed(benchClaims())
-	if _, err := v.Verify(token, testNow); err != nil {
+	if _, err := v.Verify(b.Context(), token, testNow); err != nil {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		v.Verify(token, testNow)
+		v.Verify(b.Context(), token, testNow)
 	}
 }
 
@@ -77,7 +77,7 @@ func BenchmarkNewToken(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				if _, err := i.verify(p, testNow); err != nil {
+				if _, err := i.verify(b.Context(), p, testNow); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -97,7 +97,7 @@ func BenchmarkRefused(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := v.Verify(token, testNow); err == nil {
+				if _, err := v.Verify(b.Context(), token, testNow); err == nil {
 					b.Fatal("accepted")
 				}
 			}

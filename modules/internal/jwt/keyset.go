@@ -2,6 +2,7 @@ package jwt
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -33,15 +34,21 @@ const (
 	maxKeyID = 256
 )
 
-// KeySource hands out an issuer's keys. It must be safe for concurrent use and
-// must not block: it is asked for every token.
+// KeySource hands out an issuer's keys. It must be safe for concurrent use.
 type KeySource interface {
-	// Keys returns the keys in force at now. An error means that there are
-	// none, for reasons that lie with us or the issuer, not with the caller.
+	// Keys returns the keys in force at now. It must not block: it is asked for
+	// every token. An error means that there are none, for reasons that lie with us
+	// or the issuer, not with the caller.
 	Keys(now time.Time) (*KeySet, error)
-	// Missed says that a token named a key that is not in the set, or did not
-	// verify: the issuer may have new keys. Attackers can cause it at will.
-	Missed()
+	// Missed says that a token could not be verified by the keys in seen: the issuer
+	// may have newer ones. seen is nil if there were none at all. Attackers can cause
+	// it at will, so it may wait for newer keys only as long, as often and for as many
+	// callers at once as the source can afford, and not longer than ctx.
+	//
+	// It returns other keys than seen, to judge the token once more; or nil if seen is
+	// what the token has to be judged by; or an error if nobody can say at the moment
+	// whether the issuer has newer keys.
+	Missed(ctx context.Context, seen *KeySet) (*KeySet, error)
 }
 
 // KeySet is an immutable set of public keys, safe for concurrent use. It is a
@@ -64,8 +71,8 @@ type key struct {
 // Keys returns s.
 func (s *KeySet) Keys(time.Time) (*KeySet, error) { return s, nil }
 
-// Missed does nothing: this set does not change.
-func (s *KeySet) Missed() {}
+// Missed returns nothing: this set does not change.
+func (s *KeySet) Missed(context.Context, *KeySet) (*KeySet, error) { return nil, nil }
 
 // Len returns the number of usable keys, which is never 0.
 func (s *KeySet) Len() int { return len(s.keys) }
@@ -100,7 +107,7 @@ func ParseKeys(data []byte) (*KeySet, error) {
 // candidates writes the keys that may have signed a token with this header to
 // dst and returns how many there are. A key without an id, as from a PEM file,
 // stands in where no key has the token's kid.
-func (s *KeySet) candidates(kid string, alg *algorithm, dst *[maxAttempts]*key) (int, error) {
+func (s *KeySet) candidates(kid string, alg *algorithm, dst *[maxAttempts]*key) (int, *Failure) {
 	n, err := s.match(alg, dst, func(id string) bool { return kid == "" || id == kid })
 	if n == 0 && err == nil && kid != "" {
 		n, err = s.match(alg, dst, func(id string) bool { return id == "" })
@@ -111,7 +118,7 @@ func (s *KeySet) candidates(kid string, alg *algorithm, dst *[maxAttempts]*key) 
 	return n, err
 }
 
-func (s *KeySet) match(alg *algorithm, dst *[maxAttempts]*key, id func(string) bool) (int, error) {
+func (s *KeySet) match(alg *algorithm, dst *[maxAttempts]*key, id func(string) bool) (int, *Failure) {
 	n := 0
 	for i := range s.keys {
 		k := &s.keys[i]

@@ -1,6 +1,7 @@
 package jwt
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -113,8 +114,10 @@ func (c *Issuer) compile(index int) (*issuer, error) {
 	return i, errors.Join(errs...)
 }
 
-// Verify judges one token at now. The error is always a *Failure.
-func (v *Verifier) Verify(token string, now time.Time) (*Token, error) {
+// Verify judges one token at now. It waits only where the issuer's keys do not
+// verify the token and its KeySource looks for newer ones, and not longer than ctx.
+// The error is always a *Failure.
+func (v *Verifier) Verify(ctx context.Context, token string, now time.Time) (*Token, error) {
 	if t := v.cache.get(token, now); t != nil {
 		return t, nil
 	}
@@ -127,7 +130,7 @@ func (v *Verifier) Verify(token string, now time.Time) (*Token, error) {
 	if i == nil {
 		return nil, errIssuer
 	}
-	e, err := i.verify(p, now)
+	e, err := i.verify(ctx, p, now)
 	if err != nil {
 		return nil, err
 	}
@@ -137,17 +140,13 @@ func (v *Verifier) Verify(token string, now time.Time) (*Token, error) {
 }
 
 // verify judges a token that claims to be from i.
-func (i *issuer) verify(p *parsed, now time.Time) (*entry, error) {
+func (i *issuer) verify(ctx context.Context, p *parsed, now time.Time) (*entry, error) {
 	alg := i.algorithms[p.alg]
 	if alg == nil {
 		return nil, errAlgorithm
 	}
-	keys, err := i.keys.Keys(now)
+	keys, err := signer(ctx, i.keys, p, alg, now)
 	if err != nil {
-		return nil, errNoKeys
-	}
-	if err := keys.check(p, alg); err != nil {
-		i.keys.Missed()
 		return nil, err
 	}
 	if err := checkAudience(p.claims["aud"], i.audiences); err != nil {
@@ -167,8 +166,33 @@ func (i *issuer) verify(p *parsed, now time.Time) (*entry, error) {
 	return &entry{issuer: i, keys: keys, result: &Token{who, i.index}, period: valid}, nil
 }
 
+// signer returns the keys of source that signed the token. Where those in force do
+// not, the token may be signed by a newer one: it is judged once more if the source
+// finds other keys. A token whose key is unknown is not called invalid while nobody
+// can say which keys the issuer has.
+func signer(ctx context.Context, source KeySource, p *parsed, alg *algorithm, now time.Time) (*KeySet, error) {
+	keys, err := source.Keys(now)
+	refused := errNoKeys
+	if err == nil {
+		if refused = keys.check(p, alg); refused == nil {
+			return keys, nil
+		}
+	}
+	newer, err := source.Missed(ctx, keys)
+	switch {
+	case err != nil && refused.Kind == KeyUnknown:
+		return nil, errNoKeys
+	case err != nil || newer == nil:
+		return nil, refused
+	}
+	if refused = newer.check(p, alg); refused != nil {
+		return nil, refused
+	}
+	return newer, nil
+}
+
 // check finds out whether one of the keys signed the token.
-func (s *KeySet) check(p *parsed, alg *algorithm) error {
+func (s *KeySet) check(p *parsed, alg *algorithm) *Failure {
 	var fitting [maxAttempts]*key
 	n, err := s.candidates(p.kid, alg, &fitting)
 	if err != nil {

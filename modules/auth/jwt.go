@@ -1,0 +1,366 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/sallyport-gateway/sallyport/caddyfile/read"
+	"github.com/sallyport-gateway/sallyport/modules/internal/decision"
+	"github.com/sallyport-gateway/sallyport/modules/internal/jwks"
+	"github.com/sallyport-gateway/sallyport/modules/internal/jwt"
+	"github.com/sallyport-gateway/sallyport/modules/internal/keysets"
+	"github.com/sallyport-gateway/sallyport/modules/internal/principal"
+)
+
+const (
+	defaultScopesClaim = "scope"
+	maxLeeway          = 5 * time.Minute
+)
+
+// JWT accepts signed tokens of one issuer.
+type JWT struct {
+	// Issuer is the token's iss claim, byte for byte. Required.
+	Issuer string `json:"issuer,omitempty"`
+
+	// Audience are the values of which the token's aud claim has to name one,
+	// byte for byte. Required: without it, a token for any other service of the
+	// same issuer would open this one.
+	Audience []string `json:"audience,omitempty"`
+
+	// Algorithms are the signature algorithms that are accepted: RS256 RS384
+	// RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA. Each works only with keys
+	// of its type, so the default is safe with any key; naming the one that the
+	// issuer uses is safer still. Default: RS256 ES256 EdDSA.
+	Algorithms []string `json:"algorithms,omitempty"`
+
+	// JWKS is the URL of the issuer's JWK set. It is fetched in the background,
+	// over https (http for loopback addresses, for tests). Either this or KeyFile
+	// is required.
+	JWKS string `json:"jwks,omitempty"`
+
+	// KeyFile is a file with the issuer's public keys: PEM blocks with public keys or
+	// certificates, or a JWK set. It is reread when it changes.
+	KeyFile string `json:"key_file,omitempty"`
+
+	// ScopesClaim is the claim with the scopes: words between spaces, or an array
+	// of strings. Dots lead into objects ("ctx.scopes"), unless a claim has the
+	// whole name. Default: scope.
+	ScopesClaim string `json:"scopes_claim,omitempty"`
+
+	// RolesClaim is the claim with the roles, an array of strings or one string,
+	// such as realm_access.roles. Default: none.
+	RolesClaim string `json:"roles_claim,omitempty"`
+
+	// TierClaim is the claim with the class of service, a string. Default: none.
+	TierClaim string `json:"tier_claim,omitempty"`
+
+	// Leeway is how far the issuer's clock may differ from ours, at most 5m.
+	// Default: 30s.
+	Leeway *caddy.Duration `json:"leeway,omitempty"`
+
+	// From is where the token is. Default: the Authorization header, as a bearer
+	// token.
+	From From `json:"from,omitzero"`
+
+	// Forward leaves the token in the request to the backend. Default: it is
+	// removed.
+	Forward bool `json:"forward,omitempty"`
+}
+
+// From is the place of a token. At most one of its fields is set.
+type From struct {
+	// Header is the name of a header with the bare token in it. Authorization
+	// stands for the default, with the word Bearer in front.
+	Header string `json:"header,omitempty"`
+
+	// Cookie is the name of a cookie. Browsers send it by themselves, so the
+	// backend has to defend against cross-site requests.
+	Cookie string `json:"cookie,omitempty"`
+
+	// Query is the name of a query parameter. Tokens in URLs end up in logs and
+	// histories (RFC 6750 section 2.3); use it only where nothing else works.
+	Query string `json:"query,omitempty"`
+}
+
+func (*JWT) scheme() string { return schemeBearer }
+
+func (j *JWT) claims(t taken) []error {
+	s := j.From.source()
+	errs := []error{t.place(s, "jwt")}
+	if j.Issuer != "" {
+		errs = append(errs, t.once(s.key()+" "+j.Issuer, fmt.Sprintf("jwt %s: the same issuer and source are", j.Issuer)))
+	}
+	return errs
+}
+
+// check returns everything that is wrong with one jwt block.
+func (j *JWT) check() []error {
+	return append(j.faults(), j.gaps(map[string]bool{
+		"audience": len(j.Audience) > 0, "jwks": j.JWKS != "", "key_file": j.KeyFile != "",
+	})...)
+}
+
+// gaps returns what is missing, or given although something else is, when these
+// options are given.
+func (j *JWT) gaps(given map[string]bool) []error {
+	var errs []error
+	if !given["audience"] {
+		errs = append(errs, fmt.Errorf("jwt %s: audience is missing: a token for any other service would be accepted", j.Issuer))
+	}
+	switch {
+	case given["jwks"] && given["key_file"]:
+		errs = append(errs, fmt.Errorf("jwt %s: only one of jwks and key_file can be given", j.Issuer))
+	case !given["jwks"] && !given["key_file"]:
+		errs = append(errs, fmt.Errorf("jwt %s: one of jwks and key_file is needed", j.Issuer))
+	}
+	return errs
+}
+
+// faults returns what is wrong with single values.
+func (j *JWT) faults() []error {
+	var errs []error
+	fault := func(option string, err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("jwt %s: %s: %w", j.Issuer, option, err))
+		}
+	}
+	fault("issuer", checkNotEmpty(j.Issuer))
+	for _, audience := range j.Audience {
+		fault("audience", checkNotEmpty(audience))
+	}
+	for _, name := range j.Algorithms {
+		_, err := parseAlgorithm(name)
+		fault("algorithms "+name, err)
+	}
+	if j.JWKS != "" {
+		fault("jwks", jwks.CheckURL(j.JWKS))
+	}
+	for _, path := range []string{j.ScopesClaim, j.RolesClaim, j.TierClaim} {
+		if path != "" {
+			_, err := parseClaimPath(path)
+			fault("claim "+path, err)
+		}
+	}
+	if j.Leeway != nil && (*j.Leeway < 0 || time.Duration(*j.Leeway) > maxLeeway) {
+		fault("leeway", fmt.Errorf("not between 0s and %s", maxLeeway))
+	}
+	fault("from", j.From.check())
+	return errs
+}
+
+func (f From) check() error {
+	set := 0
+	for _, name := range []string{f.Header, f.Cookie, f.Query} {
+		if name != "" {
+			set++
+		}
+	}
+	switch {
+	case set > 1:
+		return errors.New("only one of header, cookie and query can be given")
+	case f.Header != "":
+		return checkSourceHeader(f.Header)
+	case f.Cookie != "":
+		return checkTokenName(f.Cookie)
+	case f.Query != "":
+		return checkTokenName(f.Query)
+	}
+	return nil
+}
+
+// source is the place that f names.
+func (f From) source() source {
+	switch header := http.CanonicalHeaderKey(f.Header); {
+	case f.Cookie != "":
+		return source{inCookie, f.Cookie}
+	case f.Query != "":
+		return source{inQuery, f.Query}
+	case header != "" && header != "Authorization":
+		return source{inHeader, header}
+	}
+	return source{inAuthorization, "Authorization"}
+}
+
+func parseAlgorithm(name string) (string, error) {
+	switch {
+	case slices.Contains(jwt.Algorithms(), name):
+		return name, nil
+	case strings.HasPrefix(name, "HS"):
+		return "", errors.New("symmetric algorithms do not exist here: who can check such a token can make one")
+	case strings.EqualFold(name, "none"):
+		return "", errors.New("a token without signature proves nothing")
+	}
+	return "", fmt.Errorf("not one of %s", strings.Join(jwt.Algorithms(), ", "))
+}
+
+func parseClaimPath(path string) (string, error) {
+	if path == "" || slices.Contains(strings.Split(path, "."), "") {
+		return "", errors.New("a claim is a name, or names with single dots between them")
+	}
+	return path, nil
+}
+
+func (j *JWT) unmarshal(o *caddyfile.Dispenser) error {
+	block := *o
+	issuer := read.Value(o, valid(checkNotEmpty), &j.Issuer)
+	given := make(map[string]bool)
+	err := read.Block(o, []string{"audience", "algorithms"}, func(o *caddyfile.Dispenser) error {
+		given[o.Val()] = true
+		return j.option(o)
+	})
+	return errors.Join(issuer, err, located(block, j.gaps(given)))
+}
+
+func (j *JWT) option(o *caddyfile.Dispenser) error {
+	switch o.Val() {
+	case "audience":
+		return read.Values(o, valid(checkNotEmpty), &j.Audience)
+	case "algorithms":
+		return read.Values(o, parseAlgorithm, &j.Algorithms)
+	case "jwks":
+		return readQuietly(o, jwks.CheckURL, &j.JWKS)
+	case "key_file":
+		return read.String(o, &j.KeyFile)
+	case "scopes_claim":
+		return read.Value(o, parseClaimPath, &j.ScopesClaim)
+	case "roles_claim":
+		return read.Value(o, parseClaimPath, &j.RolesClaim)
+	case "tier_claim":
+		return read.Value(o, parseClaimPath, &j.TierClaim)
+	case "leeway":
+		j.Leeway = new(caddy.Duration)
+		return read.Duration(o, 0, maxLeeway, j.Leeway)
+	case "from":
+		return j.From.unmarshal(o)
+	case "forward":
+		return read.Flag(o, &j.Forward)
+	}
+	return read.Unknown(o, "audience", "algorithms", "jwks", "key_file", "scopes_claim", "roles_claim", "tier_claim", "leeway", "from", "forward")
+}
+
+func (f *From) unmarshal(o *caddyfile.Dispenser) error {
+	var place string
+	if err := read.Word(o, &place, "header", "cookie", "query"); err != nil {
+		return err
+	}
+	switch place {
+	case "header":
+		return read.Value(o, valid(checkSourceHeader), &f.Header)
+	case "cookie":
+		return read.Value(o, valid(checkTokenName), &f.Cookie)
+	default:
+		return read.Value(o, valid(checkTokenName), &f.Query)
+	}
+}
+
+// open makes the issuer one of those whose tokens come from its source.
+func (j *JWT) open(b *builder) error {
+	keys, err := j.keySource(b)
+	if err != nil {
+		return fmt.Errorf("jwt %s: %w", j.Issuer, err)
+	}
+	from := j.From.source()
+	if b.tokens[from] == nil {
+		b.tokens[from] = new(tokens)
+		b.door(from, b.tokens[from])
+	}
+	t := b.tokens[from]
+	t.issuers = append(t.issuers, j.issuer(keys))
+	t.forward = append(t.forward, j.Forward)
+	return nil
+}
+
+// keySource opens the key file, or takes a share of the fetched key set.
+func (j *JWT) keySource(b *builder) (jwt.KeySource, error) {
+	var (
+		source jwt.KeySource
+		held   io.Closer
+		err    error
+	)
+	if j.KeyFile != "" {
+		source, held, err = keysets.File(b.Suite(), b.Logger(), j.KeyFile, j.algorithms())
+	} else {
+		source, held, err = keysets.URL(b.ctx, b.Suite(), "auth", j.JWKS)
+	}
+	b.hold(held)
+	return source, err
+}
+
+func (j *JWT) issuer(keys jwt.KeySource) jwt.Issuer {
+	i := jwt.Issuer{
+		Name: j.Issuer, Audiences: j.Audience, Algorithms: j.algorithms(), Keys: keys, Leeway: jwt.DefaultLeeway,
+		ScopesClaim: j.ScopesClaim, RolesClaim: j.RolesClaim, TierClaim: j.TierClaim,
+	}
+	if j.Leeway != nil {
+		i.Leeway = time.Duration(*j.Leeway)
+	}
+	if i.ScopesClaim == "" {
+		i.ScopesClaim = defaultScopesClaim
+	}
+	return i
+}
+
+func (j *JWT) algorithms() []string {
+	if len(j.Algorithms) == 0 {
+		return jwt.DefaultAlgorithms
+	}
+	return j.Algorithms
+}
+
+// tokens are the issuers whose tokens come from one source.
+type tokens struct {
+	issuers  []jwt.Issuer
+	forward  []bool // by issuer
+	verifier *jwt.Verifier
+}
+
+// compile makes the verifier of the issuers.
+func (t *tokens) compile() (err error) {
+	t.verifier, err = jwt.NewVerifier(t.issuers...)
+	return err
+}
+
+func (t *tokens) verify(ctx context.Context, token string, _ netip.Addr, now time.Time) (*principal.Principal, bool, *decision.Reason, error) {
+	verified, err := t.verifier.Verify(ctx, token, now)
+	if err != nil {
+		return nil, false, tokenReason(err), err
+	}
+	return verified.Principal, t.forward[verified.Issuer], nil, nil
+}
+
+func (*tokens) token() bool { return true }
+
+// tokenReasons are the refusals of tokens, by kind of failure.
+var tokenReasons = [jwt.Kinds]*decision.Reason{
+	jwt.Malformed:         invalid("auth.token_malformed"),
+	jwt.UnsupportedHeader: invalid("auth.token_header"),
+	jwt.IssuerUnknown:     invalid("auth.token_issuer"),
+	jwt.AlgorithmRefused:  invalid("auth.token_algorithm"),
+	jwt.KeysUnavailable:   decision.NewReason("auth.keys_unavailable", http.StatusServiceUnavailable, titleUnavailable),
+	jwt.KeyUnknown:        invalid("auth.token_key"),
+	jwt.SignatureInvalid:  invalid("auth.token_signature"),
+	jwt.ClaimsInvalid:     invalid("auth.token_claims"),
+	jwt.AudienceMismatch:  invalid("auth.token_audience"),
+	jwt.Expired:           invalid("auth.token_expired"),
+	jwt.NotYetValid:       invalid("auth.token_not_yet_valid"),
+}
+
+// tokenReason is why err refused a token. What is not a refusal is a failure of
+// ours.
+func tokenReason(err error) *decision.Reason {
+	var failure *jwt.Failure
+	if errors.As(err, &failure) && failure.Kind < jwt.Kinds {
+		return tokenReasons[failure.Kind]
+	}
+	return reasonFailed
+}
