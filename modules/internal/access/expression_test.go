@@ -310,3 +310,46 @@ func BenchmarkClaim(b *testing.B) {
 		}
 	}
 }
+
+// FuzzClaims: whatever a token says, conditions on its claims are judged without a
+// panic, and `require claim` and an expression agree about a text inside objects.
+func FuzzClaims(f *testing.F) {
+	for _, seed := range []string{
+		`{"a":{"b":"x"}}`, `{"a":{"b":["x"]}}`, `{"a.b":"x","a":{"b":"y"}}`, `{"a":[{"b":"x"}]}`, `{"a":null}`, `{"a":{"b":9007199254740993}}`,
+		`{"a":{"b":1e400}}`, `{"a":"x","b":{"a":{"b":"x"}}}`, `{}`, `{"a":{"b":{"x":"x"}}}`, `{"a":{"b":"\u0078"}}`,
+	} {
+		f.Add(seed)
+	}
+	claim := compile(f, true, Rule{Name: "r", Require: []Requirement{{Claim: &Claim{Name: "a.b", Values: []string{"x"}}}}})
+	same := compile(f, true, expressions(`principal.claims.a.b == 'x' || 'x' in principal.claims.a.b`))
+	var others []*Policy
+	for _, text := range []string{
+		"principal.claims.a > 7", "principal.claims.a.exists(x, x == principal.claims.b)", "principal.claims.a + principal.claims.b == principal.claims.c",
+		"principal.claims.a.matches('^x+$') || principal.claims[principal.claims.a] == 1", "int(principal.claims.a.b) == 9007199254740993",
+	} {
+		others = append(others, compile(f, true, expressions(text)))
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		d := json.NewDecoder(strings.NewReader(text))
+		d.UseNumber()
+		var c map[string]any
+		if d.Decode(&c) != nil {
+			return
+		}
+		caller := &principal.Principal{Claims: c}
+		for _, p := range others {
+			p.Decide(Request{Path: "/"}, caller)
+		}
+		if _, whole := c["a.b"]; whole {
+			return
+		}
+		byClaim, byExpression := claim.Decide(Request{Path: "/"}, caller).Verdict, same.Decide(Request{Path: "/"}, caller).Verdict
+		object, _ := c["a"].(map[string]any)
+		if _, inside := object["b"].(map[string]any); inside { // of which in asks for a name
+			return
+		}
+		if (byClaim == Allowed) != (byExpression == Allowed) {
+			t.Errorf("%s: the claim says %d, the expression %d", text, byClaim, byExpression)
+		}
+	})
+}
