@@ -122,6 +122,12 @@ func changed(alg, kid, good string) map[string]string {
 		bent[at] ^= 1 << (at % 8)
 		tokens[fmt.Sprintf("another bit in octet %d", at)] = head + "." + payload + "." + encode(bent)
 	}
+	// One bit that base64 has no use for.
+	if len(raw)%3 != 0 {
+		const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+		last := strings.IndexByte(alphabet, good[len(good)-1])
+		tokens["a spare bit of the signature"] = good[:len(good)-1] + alphabet[last^1:last^1+1]
+	}
 	for other := range algorithms {
 		if other == alg || other[0] == 'H' {
 			continue
