@@ -20,7 +20,7 @@ import (
 //			require scope  <scopes...>
 //			require role   <roles...>
 //			require issuer <issuers...>
-//			require method jwt | api_key | mtls
+//			require method jwt | api_key | mtls | <the name of a balancer's assertion>
 //			require tier   <tiers...>
 //			require claim  <name> <values...>
 //			require expression `<CEL>`

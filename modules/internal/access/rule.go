@@ -41,7 +41,7 @@ type Requirement struct {
 	// Issuer is who vouches for the caller, exactly: the token's issuer, or the
 	// distinguished name of the certificate's authority.
 	Issuer []string `json:"issuer,omitempty"`
-	// Method is how the caller was authenticated: jwt, api_key or mtls.
+	// Method is how the caller was authenticated: one of AuthMethods.
 	Method []string `json:"method,omitempty"`
 	// Tier is the caller's class of service.
 	Tier []string `json:"tier,omitempty"`
@@ -65,8 +65,9 @@ type Claim struct {
 	Values []string `json:"values,omitempty"`
 }
 
-// AuthMethods are the values of Requirement.Method.
-var AuthMethods = []string{"jwt", "api_key", "mtls"}
+// AuthMethods are the values of Requirement.Method: the credentials that auth reads
+// itself, and what balancers say about callers.
+var AuthMethods = []string{"jwt", "api_key", "mtls", "aws_alb_oidc", "aws_alb_mtls", "gcp_iap", "cloudflare_access"}
 
 // methods are the registered ones (IANA HTTP Method Registry) that reach a
 // guard, and PURGE. Others are refused: a mistyped method protects nothing.
@@ -191,7 +192,7 @@ func (r *Rule) Check() []error {
 	everything := len(r.Methods)+len(r.Path)+len(r.Host) == 0
 	switch {
 	case !r.Deny && len(r.Require) == 0:
-		fail("it neither requires anything nor denies: add require or deny (`require method jwt api_key mtls` asks for any caller who is known)")
+		fail("it neither requires anything nor denies: add require or deny (`require method %s` asks for any caller who is known)", strings.Join(AuthMethods, " "))
 	case r.Deny && len(r.Require) > 0:
 		fail("deny and require exclude each other: a deny rule refuses every caller")
 	case r.Deny && everything:

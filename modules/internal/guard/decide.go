@@ -101,10 +101,9 @@ func eventOf(r *http.Request, f *refusal, verdict, id string) event.Event {
 // credentialOf is what names the caller's credential and is none: the id of its key,
 // or the jti of its token.
 func credentialOf(p *principal.Principal) (keyID, tokenID string) {
-	switch p.Method {
-	case "api_key":
+	if p.Method == "api_key" {
 		keyID, _ = p.Claims["key_id"].(string)
-	case "jwt":
+	} else {
 		tokenID, _ = p.Claims["jti"].(string)
 	}
 	return keyID, tokenID
