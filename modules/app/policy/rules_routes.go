@@ -43,6 +43,7 @@ func lookForOpenBackends(l *lint) {
 		}
 		if c.passed(func(g *call) bool {
 			return g.enforces() && !g.isOptional() && (slices.Contains(authenticators, g.name) ||
+				g.name == "access_rules" && g.config["otherwise"] != "allow" ||
 				g.name == "allowlist" && (len(array(g.config["allow"])) > 0 || len(array(g.config["allow_files"])) > 0))
 		}) {
 			continue
