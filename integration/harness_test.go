@@ -97,14 +97,14 @@ type gateway struct {
 // start runs the gateway with a Caddyfile in dir, whose {$NAME} are taken from
 // env. Its admin endpoint has to be at {$ADMIN}. It returns once the endpoint
 // answers; the gateway ends with the test.
-func start(t *testing.T, dir, caddyfile string, env map[string]string) *gateway {
+func start(t testing.TB, dir, caddyfile string, env map[string]string) *gateway {
 	t.Helper()
 	g := newGateway(t, dir, freeAddr(t), env)
 	g.start(t, exec.Command(binary, "run", "--adapter", "caddyfile", "--config", caddyfile))
 	return g
 }
 
-func newGateway(t *testing.T, dir, admin string, env map[string]string) *gateway {
+func newGateway(t testing.TB, dir, admin string, env map[string]string) *gateway {
 	t.Helper()
 	g := &gateway{admin: admin, client: http.DefaultClient, dir: dir, log: new(buffer)}
 	g.env = append(os.Environ(), "ADMIN="+g.admin, "XDG_DATA_HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir(),
@@ -117,7 +117,7 @@ func newGateway(t *testing.T, dir, admin string, env map[string]string) *gateway
 
 // start runs the gateway's command, until the test ends: then it ends at once,
 // without draining. The channel gets what it ended with.
-func (g *gateway) start(t *testing.T, cmd *exec.Cmd) <-chan error {
+func (g *gateway) start(t testing.TB, cmd *exec.Cmd) <-chan error {
 	t.Helper()
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = g.dir, g.env, g.log, g.log
 	exited := run(t, cmd, syscall.SIGQUIT)
@@ -142,7 +142,7 @@ func (g *gateway) start(t *testing.T, cmd *exec.Cmd) <-chan error {
 
 // load posts a configuration to the admin endpoint, as `caddy reload` does, and
 // returns the error with which it was rejected.
-func (g *gateway) load(t *testing.T, admin, caddyfile string) error {
+func (g *gateway) load(t testing.TB, admin, caddyfile string) error {
 	t.Helper()
 	cmd := exec.Command(binary, "reload", "--address", admin, "--force", "--adapter", "caddyfile", "--config", caddyfile)
 	cmd.Dir, cmd.Env = g.dir, g.env
@@ -153,7 +153,7 @@ func (g *gateway) load(t *testing.T, admin, caddyfile string) error {
 }
 
 // metric reads a counter, by its name with labels. One that is not there yet is 0.
-func (g *gateway) metric(t *testing.T, name string) float64 {
+func (g *gateway) metric(t testing.TB, name string) float64 {
 	t.Helper()
 	for line := range strings.Lines(send(t, g.client, "GET", "http://"+g.admin+"/metrics").body) {
 		if text, ok := strings.CutPrefix(line, name+" "); ok {
@@ -169,7 +169,7 @@ func (g *gateway) metric(t *testing.T, name string) float64 {
 
 // run starts a command, and stops it with the signal when the test ends. The
 // channel gets what it ended with.
-func run(t *testing.T, cmd *exec.Cmd, stop os.Signal) <-chan error {
+func run(t testing.TB, cmd *exec.Cmd, stop os.Signal) <-chan error {
 	t.Helper()
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("starting %s: %v", cmd.Path, err)
@@ -233,13 +233,13 @@ func awaitHAProxy(t *testing.T, cmd *exec.Cmd, dial func(context.Context) (net.C
 
 // clientFrom is a client whose address is ip, one of the loopback network. It asks
 // TLS servers for the site of these tests and takes any certificate.
-func clientFrom(t *testing.T, ip string) *http.Client {
+func clientFrom(t testing.TB, ip string) *http.Client {
 	t.Helper()
 	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}
 	return newClient(t, dialer.DialContext)
 }
 
-func newClient(t *testing.T, dial func(ctx context.Context, network, addr string) (net.Conn, error)) *http.Client {
+func newClient(t testing.TB, dial func(ctx context.Context, network, addr string) (net.Conn, error)) *http.Client {
 	t.Helper()
 	transport := &http.Transport{
 		DialContext:        dial,
@@ -262,7 +262,7 @@ type answer struct {
 }
 
 // send does one request with header lines given as name, value, …
-func send(t *testing.T, c *http.Client, method, url string, header ...string) answer {
+func send(t testing.TB, c *http.Client, method, url string, header ...string) answer {
 	t.Helper()
 	r, err := http.NewRequestWithContext(context.Background(), method, url, nil)
 	if err != nil {
@@ -303,7 +303,7 @@ func getFrom(c *http.Client, url string) error {
 }
 
 // waitFor asks until something holds.
-func waitFor(t *testing.T, what string, holds func() bool) {
+func waitFor(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	deadline := time.After(patience)
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -324,7 +324,7 @@ var lastPort atomic.Int32
 
 func init() { lastPort.Store(20000) }
 
-func freeAddr(t *testing.T) string {
+func freeAddr(t testing.TB) string {
 	t.Helper()
 	for {
 		addr := fmt.Sprintf("127.0.0.1:%d", lastPort.Add(1))
@@ -342,7 +342,7 @@ func port(addr string) string {
 	return port
 }
 
-func write(t *testing.T, dir, name, content string) string {
+func write(t testing.TB, dir, name, content string) string {
 	t.Helper()
 	path := filepath.Join(dir, name)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -355,7 +355,7 @@ func write(t *testing.T, dir, name, content string) string {
 }
 
 // caddy runs a subcommand of the gateway's binary and returns what it printed.
-func caddy(t *testing.T, dir string, args ...string) string {
+func caddy(t testing.TB, dir string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(binary, args...)
 	cmd.Dir = dir

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -143,7 +144,7 @@ type keys struct {
 	forward bool
 }
 
-func (k *keys) verify(key string, client netip.Addr, now time.Time) verdict {
+func (k *keys) verify(_ context.Context, key string, client netip.Addr, now time.Time) verdict {
 	who, err := k.store.Verify(key, client, now)
 	if err != nil {
 		return verdict{reason: keyReason(err), cause: err}

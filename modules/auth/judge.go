@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"net/http"
 	"net/netip"
 	"time"
@@ -12,7 +13,7 @@ import (
 // verifier judges the credentials of one source.
 type verifier interface {
 	// verify judges one credential.
-	verify(credential string, client netip.Addr, now time.Time) verdict
+	verify(ctx context.Context, credential string, client netip.Addr, now time.Time) verdict
 	// token says whether the credentials are tokens in the sense of RFC 6750.
 	token() bool
 	// dear says whether judging one is dear: a signature, not a hash.
@@ -134,7 +135,7 @@ func (t *tree) judge(a *attempt) outcome {
 			break
 		}
 		c := &o.found[0]
-		v := c.door.verifier.verify(c.value, a.client, a.now)
+		v := c.door.verifier.verify(a.r.Context(), c.value, a.client, a.now)
 		o.who, c.forward, o.reason, o.cause = v.who, v.forward, v.reason, v.cause
 	default:
 		t.judgeGroup(&o, places, a)
@@ -172,7 +173,7 @@ func (t *tree) judgeGroup(o *outcome, places uint64, a *attempt) {
 			if c.door.verifier.dear() != dear {
 				continue
 			}
-			v := c.door.verifier.verify(c.value, a.client, a.now)
+			v := c.door.verifier.verify(a.r.Context(), c.value, a.client, a.now)
 			switch {
 			case v.reason != nil:
 				o.reason, o.cause = v.reason, v.cause
