@@ -67,6 +67,16 @@ func placeholder(p *principal.Principal, name string) (any, bool) {
 	return text(jwt.Claim(p.Claims, path)), true
 }
 
+// Metadata is what placeholders show of p beside its id and its claims.
+func Metadata(p *principal.Principal) map[string]string {
+	metadata := make(map[string]string)
+	for _, name := range []string{"issuer", "method", "scopes", "roles", "tier"} {
+		value, _ := placeholder(p, name)
+		metadata[name], _ = value.(string)
+	}
+	return metadata
+}
+
 // text is a claim's value: strings as they are, nothing for null and for what is
 // not there, JSON for the rest, in which numbers stay as the issuer wrote them.
 // Nothing as well where there is a control character in it: in a header it is not
