@@ -20,7 +20,6 @@ import (
 	"github.com/sallyport-gateway/sallyport/modules/internal/jwks"
 	"github.com/sallyport-gateway/sallyport/modules/internal/jwt"
 	"github.com/sallyport-gateway/sallyport/modules/internal/keysets"
-	"github.com/sallyport-gateway/sallyport/modules/internal/principal"
 )
 
 const (
@@ -311,11 +310,12 @@ func (j *JWT) open(b *builder) error {
 	from := j.From.source()
 	if b.tokens[from] == nil {
 		b.tokens[from] = new(tokens)
-		b.door(from, b.tokens[from])
 	}
 	t := b.tokens[from]
+	b.door(from, t)
 	t.issuers = append(t.issuers, issuer)
 	t.forward = append(t.forward, j.Forward)
+	t.leaves = append(t.leaves, b.leaf)
 	return nil
 }
 
@@ -371,6 +371,7 @@ func (j *JWT) algorithms() []string {
 type tokens struct {
 	issuers  []jwt.Issuer
 	forward  []bool // by issuer
+	leaves   []leaf // by issuer
 	verifier *jwt.Verifier
 }
 
@@ -380,15 +381,16 @@ func (t *tokens) compile() (err error) {
 	return err
 }
 
-func (t *tokens) verify(ctx context.Context, token string, _ netip.Addr, now time.Time) (*principal.Principal, bool, *decision.Reason, error) {
+func (t *tokens) verify(ctx context.Context, token string, _ netip.Addr, now time.Time) verdict {
 	verified, err := t.verifier.Verify(ctx, token, now)
 	if err != nil {
-		return nil, false, tokenReason(err), err
+		return verdict{reason: tokenReason(err), cause: err}
 	}
-	return verified.Principal, t.forward[verified.Issuer], nil, nil
+	return verdict{who: verified.Principal, leaf: t.leaves[verified.Issuer], forward: t.forward[verified.Issuer]}
 }
 
 func (*tokens) token() bool { return true }
+func (*tokens) dear() bool  { return true }
 
 // tokenReasons are the refusals of tokens, by kind of failure.
 var tokenReasons = [jwt.Kinds]*decision.Reason{
