@@ -191,5 +191,7 @@
 // Metrics: sallyport_decisions_total for both,
 // sallyport_access_rule_would_deny_total{site,guard,rule}, and for each JWKS URL of auth
 // sallyport_jwks_fetched_timestamp_seconds{source} (0 if never) and
-// sallyport_jwks_failures_total{source}.
+// sallyport_jwks_failures_total{source}; for each API key that was accepted
+// sallyport_api_key_last_used_timestamp_seconds{file,key_id}, over reloads, until
+// the key leaves its file.
 package auth
