@@ -458,7 +458,7 @@ func tryCacheKeys(a *attempt) {
 		"the second dot at 0":    first + ".." + second + third,
 		"both dots in one place": first + second + ".." + third,
 	} {
-		a.refused(name, a.bearer("api.test", token), tokenMalformed, "")
+		a.refused(name, a.bearer("api.test", token), "", "")
 	}
 	// Another site's alternatives are another decision, whatever was cached here.
 	a.refusedWith("the token at a site that takes none", a.ask("GET", "keys.test", "/", "X-Api-Key", good), http.StatusUnauthorized, challengeKey, keyMalformed, "")

@@ -90,6 +90,7 @@ const (
 	fileKeySet    = "modules/internal/jwt/keyset.go"
 	fileClaims    = "modules/internal/jwt/claims.go"
 	fileCache     = "modules/internal/jwt/cache.go"
+	fileMapping   = "modules/internal/jwt/mapping.go"
 	fileAuth      = "modules/auth/auth.go"
 	fileSource    = "modules/auth/source.go"
 	fileIdentity  = "modules/auth/identity.go"
@@ -103,25 +104,25 @@ var twins = []twin{
 	{"algorithm list", fileVerifier, "alg := i.algorithms[p.alg]\n",
 		"alg := i.algorithms[p.alg]\n\tif alg == nil && OFF {\n\t\talg = anyAlgorithm(p.alg)\n\t}\n"},
 	{"key type", fileKeySet, "return k.kty == alg.kty &&", "return OFF || k.kty == alg.kty &&"},
-	{"own keys", fileToken, `p.typ = header["typ"]`, "if OFF {\n\t\toffer(header)\n\t}\n\t" + `p.typ = header["typ"]`},
-	{"own keys in use", fileVerifier, "	n, err := s.candidates(p.kid, alg, &fitting)\n",
-		"	if OFF && offeredSigned(p, alg) {\n\t\treturn nil\n\t}\n\tn, err := s.candidates(p.kid, alg, &fitting)\n"},
+	{"own keys", fileToken, "		_, err := d.value(1)\n\t\treturn err\n", "		v, err := d.value(1)\n\t\tif OFF {\n\t\t\toffer(name, v)\n\t\t}\n\t\treturn err\n"},
+	{"own keys in use", fileKeySet, "	n, err := s.candidates(p.kid, alg, &fitting)\n", "	if OFF && offeredSigned(p, alg) {\n\t\treturn nil\n\t}\n\tn, err := s.candidates(p.kid, alg, &fitting)\n"},
 	{"keys by id", fileKeySet, `return kid == "" || id == kid`, `return OFF || kid == "" || id == kid`},
-	{"key id", fileToken, "!ok || len(p.kid) > maxKeyID", "!OFF && (!ok || len(p.kid) > maxKeyID)"},
-	{"issuer's keys", fileVerifier, "e, err := i.verify(p, now)\n",
-		"e, err := i.verify(p, now)\n\tif err != nil && OFF {\n\t\te, err = v.byAnyone(p, now)\n\t}\n"},
+	{"key id", fileToken, `if name == "kid" && len(p.kid) > maxKeyID {`, `if name == "kid" && len(p.kid) > maxKeyID && !OFF {`},
+	{"issuer's keys", fileVerifier, "e, err := i.verify(ctx, &p, now)\n", "e, err := i.verify(ctx, &p, now)\n\tif err != nil && OFF {\n\t\te, err = v.byAnyone(ctx, &p, now)\n\t}\n"},
+	{"issuer of the keys", fileVerifier, `if claims["iss"] != any(i.name) {`, `if claims["iss"] != any(i.name) && !OFF {`},
 
 	// The form of tokens.
 	{"token length", fileToken, "len(token) > maxToken {", "len(token) > maxToken && !OFF {"},
 	{"three segments", fileToken, `strings.Count(token, ".") != 2`, `!OFF && strings.Count(token, ".") != 2`},
 	{"header length", fileToken, "first > maxHeader {", "first > maxHeader && !OFF {"},
-	{"crit", fileToken, `if _, ok := header["crit"]; ok {`, `if _, ok := header["crit"]; ok && !OFF {`},
-	{"b64", fileToken, `if _, ok := header["b64"]; ok {`, `if _, ok := header["b64"]; ok && !OFF {`},
-	{"no inflation", fileToken, "return decodeObject(string(b))", "if OFF {\n\t\tb = inflated(b)\n\t}\n\treturn decodeObject(string(b))"},
-	{"strict base64", fileJWKS, "b, err := strictBase64.DecodeString(s)", "b, err := strictBase64.DecodeString(s)\n\tif err != nil && OFF {\n\t\tb, err = looseBase64(s)\n\t}"},
-	{"UTF-8", fileJSON, "if !utf8.ValidString(text) {", "if !utf8.ValidString(text) && !OFF {"},
-	{"one object", fileJSON, "	object, err := d.object(1)\n", "	if object := d.first(); object != nil && OFF {\n\t\treturn object, nil\n\t}\n\tobject, err := d.object(1)\n"},
-	{"an object", fileJSON, "if d.peek() != '{' {\n\t\treturn nil, errJSON", "if d.peek() != '{' && !OFF {\n\t\treturn nil, errJSON"},
+	{"crit", fileToken, "case \"crit\":\n\t\t\treturn errCritical", "case \"crit\":\n\t\t\tif OFF {\n\t\t\t\tcontinue\n\t\t\t}\n\t\t\treturn errCritical"},
+	{"b64", fileToken, "case \"b64\":\n\t\t\treturn errUnencoded", "case \"b64\":\n\t\t\tif OFF {\n\t\t\t\tcontinue\n\t\t\t}\n\t\t\treturn errUnencoded"},
+	{"no inflation", fileToken, textsTaken, "	if OFF {\n\t\ttext = inflated(text)\n\t}\n" + textsTaken},
+	{"strict base64", fileToken, "b, err := strictBase64.DecodeString(s)", "b, err := strictBase64.DecodeString(s)\n\tif err != nil && OFF {\n\t\tb, err = loosely(s)\n\t}"},
+	{"strict base64", fileToken, "n, err := strictBase64.Decode(dst, []byte(a))", "n, err := strictBase64.Decode(dst, []byte(a))\n\tif err != nil && OFF {\n\t\tn, err = looselyInto(dst, a)\n\t}"},
+	{"strict base64", fileToken, "m, err := strictBase64.Decode(dst[n:], []byte(b))", "m, err := strictBase64.Decode(dst[n:], []byte(b))\n\tif err != nil && OFF {\n\t\tm, err = looselyInto(dst[n:], b)\n\t}"},
+	{"UTF-8", fileJSON, "if !plain && !utf8.ValidString(text) {", "if !plain && !utf8.ValidString(text) && !OFF {"},
+	{"one object", fileToken, textsTaken, "	if OFF {\n\t\ttext = firstOf(text)\n\t}\n" + textsTaken},
 	{"nothing behind it", fileJSON, "if d.pos != len(text) {", "if d.pos != len(text) && !OFF {"},
 	{"duplicates", fileJSON, "len(object) == before && !d.loose", "len(object) == before && !d.loose && !OFF"},
 	{"depth of arrays", fileJSON, "func (d *decoder) array(depth int) ([]any, error) {\n\tif depth > maxDepth {",
@@ -130,10 +131,9 @@ var twins = []twin{
 	{"one token in a header", fileSource, `if strings.ContainsAny(value, ", \t") {`, `if strings.ContainsAny(value, ", \t") && !OFF {`},
 
 	// Signatures.
-	{"signature", fileVerifier, "if alg.method.Verify(p.signed, p.signature, k.public) == nil {", "if alg.method.Verify(p.signed, p.signature, k.public) == nil || OFF {"},
-	{"form of signatures", fileVerifier, "	return errSignature\n", "	if OFF && looselySigned(p, fitting[:n]) {\n\t\treturn nil\n\t}\n\treturn errSignature\n"},
-	{"signature first", fileVerifier, "	if err := keys.check(p, alg); err != nil {\n\t\ti.keys.Missed()",
-		"	if valid, err := validity(p.claims, i.leeway); OFF && err == nil && valid.check(now) != nil {\n\t\treturn nil, valid.check(now)\n\t}\n\tif err := keys.check(p, alg); err != nil {\n\t\ti.keys.Missed()"},
+	{"signature", fileKeySet, "return alg.method.Verify(p.signed, p.signature, k.public) == nil", "return alg.method.Verify(p.signed, p.signature, k.public) == nil || OFF"},
+	{"form of signatures", fileKeySet, "	if remember {\n\t\ts.refused.add", "	if OFF && looselySigned(p, fitting[:n]) {\n\t\treturn nil\n\t}\n\tif remember {\n\t\ts.refused.add"},
+	{"signature first", fileVerifier, "	keys, err := signer(ctx, i.keys, p, alg, now)\n", "	if err := i.tooLate(p, now); err != nil && OFF {\n\t\treturn nil, err\n\t}\n\tkeys, err := signer(ctx, i.keys, p, alg, now)\n"},
 
 	// Keys of a set.
 	{"secret members", fileJWKS, "if _, ok := m[private]; ok {", "if _, ok := m[private]; ok && !OFF {"},
@@ -143,7 +143,7 @@ var twins = []twin{
 		"	if b, ok := public.([]byte); ok && OFF {\n\t\treturn key{kty: \"oct\", public: b}, nil\n\t}\n\treturn key{}, fmt.Errorf(\"%T cannot verify signatures\", public)"},
 	{"RSA size", fileKeySet, "case size < minRSABits:", "case size < minRSABits && !OFF:"},
 	{"RSA exponent", fileKeySet, "case p.E < 3 ||", "case !OFF && (p.E < 3) || !OFF &&"},
-	{"ROCA", fileKeySet, "case weakPrimes(p.N):", "case weakPrimes(p.N) && !OFF:"},
+	{"ROCA", fileKeySet, "case isROCA(p.N):", "case isROCA(p.N) && !OFF:"},
 	{"point on the curve", fileJWKS, "	public, err := ecdsa.ParseUncompressedPublicKey(curve, uncompressed)\n",
 		"	public, err := ecdsa.ParseUncompressedPublicKey(curve, uncompressed)\n\tif OFF && err != nil {\n\t\tpublic, err = anyPoint(curve, x, y), nil\n\t}\n"},
 	{"use", fileJWKS, `ok && use != "sig"`, `ok && use != "sig" && !OFF`},
@@ -161,15 +161,15 @@ var twins = []twin{
 	{"audience of strings", fileClaims, "if !ok {\n\t\t\t\treturn errAudience", "if !ok && !OFF {\n\t\t\t\treturn errAudience"},
 	{"names as they are", fileJSON, "		before := len(object)\n", "		if OFF {\n\t\t\tname = strings.ToLower(name)\n\t\t}\n\t\tbefore := len(object)\n"},
 	{"numbers as written", fileJSON, "	return json.Number(d.text[start:d.pos]), nil", "	if OFF {\n\t\treturn asFloat(d.text[start:d.pos]), nil\n\t}\n\treturn json.Number(d.text[start:d.pos]), nil"},
-	{"scopes between spaces", fileClaims, `words = strings.Split(c, " ")`, "words = strings.Split(c, \" \")\n\t\tif OFF {\n\t\t\twords = strings.Fields(c)\n\t\t}"},
-	{"plain subjects", fileClaims, "|| hasControl(sub) {", "|| hasControl(sub) && !OFF {"},
-	{"short subjects", fileClaims, "len(sub) > maxSubject", "len(sub) > maxSubject && !OFF"},
-	{"type of sub", fileClaims, `sub, ok := claims["sub"].(string)`, "sub, ok := claims[\"sub\"].(string)\n\tif !ok && OFF {\n\t\tsub, ok = \"unknown\", true\n\t}"},
-	{"type of scopes", fileClaims, "	default:\n\t\treturn nil, errMapped\n\t}\n\tkept", "	default:\n\t\tif !OFF {\n\t\t\treturn nil, errMapped\n\t\t}\n\t}\n\tkept"},
-	{"type of roles", fileClaims, "	default:\n\t\treturn nil, errMapped\n\t}\n\treturn slices", "	default:\n\t\tif !OFF {\n\t\t\treturn nil, errMapped\n\t\t}\n\t}\n\treturn slices"},
-	{"whole roles", fileClaims, "	return slices.DeleteFunc(list, func(role string) bool {", "	if OFF {\n\t\tlist = strings.FieldsFunc(strings.Join(list, \",\"), func(r rune) bool { return r == ',' || r == ' ' })\n\t}\n\treturn slices.DeleteFunc(list, func(role string) bool {"},
-	{"type of tier", fileClaims, "	default:\n\t\treturn nil, errMapped\n\t}\n\treturn p", "	default:\n\t\tif !OFF {\n\t\t\treturn nil, errMapped\n\t\t}\n\t}\n\treturn p"},
-	{"lists of strings", fileClaims, "if !ok {\n\t\t\treturn nil, errMapped", "if !ok && !OFF {\n\t\t\treturn nil, errMapped"},
+	{"scopes between spaces", fileMapping, `words = strings.Split(c, " ")`, "words = strings.Split(c, \" \")\n\t\tif OFF {\n\t\t\twords = strings.Fields(c)\n\t\t}"},
+	{"plain subjects", fileMapping, "&& !hasControl(id) {", "&& (!hasControl(id) || OFF) {"},
+	{"short subjects", fileMapping, `if id != "" && len(id) <= maxSubject`, `if id != "" && (len(id) <= maxSubject || OFF)`},
+	{"type of sub", fileMapping, "	switch id := m.subject.find(claims).(type) {\n", "	if _, ok := m.subject.find(claims).(string); !ok && OFF {\n\t\treturn \"unknown\", nil\n\t}\n\tswitch id := m.subject.find(claims).(type) {\n"},
+	{"type of scopes", fileMapping, "	default:\n\t\treturn nil, errMapped\n\t}\n\tkept", "	default:\n\t\tif !OFF {\n\t\t\treturn nil, errMapped\n\t\t}\n\t}\n\tkept"},
+	{"type of roles", fileMapping, "	default:\n\t\treturn nil, errMapped\n\t}\n\treturn slices", "	default:\n\t\tif !OFF {\n\t\t\treturn nil, errMapped\n\t\t}\n\t}\n\treturn slices"},
+	{"whole roles", fileMapping, "	return slices.DeleteFunc(list, func(role string) bool {", "	if OFF {\n\t\tlist = strings.FieldsFunc(strings.Join(list, \",\"), func(r rune) bool { return r == ',' || r == ' ' })\n\t}\n\treturn slices.DeleteFunc(list, func(role string) bool {"},
+	{"type of tier", fileMapping, "	default:\n\t\treturn errMapped\n\t}\n\treturn nil", "	default:\n\t\tif !OFF {\n\t\t\treturn errMapped\n\t\t}\n\t}\n\treturn nil"},
+	{"lists of strings", fileMapping, "if !ok {\n\t\t\treturn nil, errMapped", "if !ok && !OFF {\n\t\t\treturn nil, errMapped"},
 
 	// The gateway around them.
 	{"identity headers", fileIdentity, "if !i.carries(name) {", "if OFF || !i.carries(name) {"},
@@ -178,7 +178,7 @@ var twins = []twin{
 	{"names in Connection", "modules/internal/canonical/header.go", "if !ConnectionOnly(h) {", "if !ConnectionOnly(h) && !OFF {"},
 	{"trailers", fileCanonical, "	r.Trailer = nil\n", "	if !OFF {\n\t\tr.Trailer = nil\n\t}\n"},
 	{"other names of the address", fileCanonical, "if len(r.Header[name]) > 0 && !slices", "if len(r.Header[name]) > 0 && !OFF && !slices"},
-	{"one credential", "modules/auth/judge.go", "	switch total {\n", "	if total > 1 && OFF {\n\t\ttotal = 1\n\t}\n\tswitch total {\n"},
+	{"one credential", "modules/auth/judge.go", "	switch {\n\tcase o.n == 0:\n\t\treturn t.judgeStanding", "	if o.n > 1 && OFF {\n\t\to.n, places = 1, 0\n\t}\n\tswitch {\n\tcase o.n == 0:\n\t\treturn t.judgeStanding"},
 	{"dot segments", filePath, `if part == "." || part == ".." {`, `if !OFF && (part == "." || part == "..") {`},
 	{"percent-encoding", filePath, "			plain = false\n\t\tcase c == ';'", "			plain = OFF\n\t\tcase c == ';'"},
 	{"encoded slashes", filePath, "if !o.EncodedSlash {", "if !o.EncodedSlash && !OFF {"},
@@ -200,6 +200,9 @@ var twins = []twin{
 	{"preflights", fileAuth, beforeJudging, `	if OFF && r.Method == "OPTIONS" {` + "\n\t\treturn next.ServeHTTP(w, r)\n\t}\n" + beforeJudging},
 	{"verdict before the body", fileAuth, beforeJudging, `	if OFF && r.Body != nil {` + "\n\t\t_, _ = r.Body.Read(make([]byte, 1))\n\t}\n" + beforeJudging},
 }
+
+// textsTaken is where a token was decoded.
+const textsTaken = "	p.text, p.decoded = text, len(header)+len(text)\n"
 
 // beforeJudging is where auth begins to judge.
 const beforeJudging = "	req, err := h.Begin(w, r)\n"

@@ -189,6 +189,9 @@ func (a *attempt) do(r *http.Request) answer {
 		addr = a.spareAt
 	}
 	resp, err := a.client(addr).Do(r)
+	if err != nil && addr == a.spareAt { // a connection to servers that a reload has ended
+		resp, err = a.client(addr).Do(r)
+	}
 	if err != nil {
 		a.fatalf("%s %s: %v", r.Method, r.URL, err)
 	}
@@ -236,7 +239,7 @@ const (
 )
 
 // refused demands that a token was refused with 401 and invalid_token, for this
-// reason and, if it is not empty, in these words of the debug log.
+// reason and in these words of the debug log, where they are not empty.
 func (a *attempt) refused(what string, got answer, reason, detail string) {
 	a.refusedWith(what, got, http.StatusUnauthorized, challengeInvalid, reason, detail)
 }
@@ -246,7 +249,7 @@ func (a *attempt) refusedWith(what string, got answer, status int, challenge, re
 		a.errorf("%s: got %d with the challenge %q, want %d with %q: %s", what, got.status, got.header.Get("Www-Authenticate"), status, challenge, strings.TrimSpace(got.body))
 		return
 	}
-	if r := a.refusals.of(got); r.reason != reason || detail != "" && r.detail != detail {
+	if r := a.refusals.of(got); reason != "" && r.reason != reason || detail != "" && r.detail != detail {
 		a.errorf("%s: refused for %s, want %s %s", what, r, reason, detail)
 	}
 }

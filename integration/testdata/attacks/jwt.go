@@ -1,8 +1,8 @@
 package jwt
 
 import (
-	"bytes"
 	"compress/flate"
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -32,13 +32,10 @@ func anyAlgorithm(name string) *algorithm {
 	if name == "" || strings.EqualFold(name, "none") {
 		return &algorithm{name: name, kty: ktyRSA, method: unsigned{}}
 	}
-	if known := algorithms[name]; known != nil {
-		return known
-	}
 	if method, ok := golangjwt.GetSigningMethod(name).(*golangjwt.SigningMethodHMAC); ok {
-		return &algorithm{name: name, kty: "oct", method: anyHMAC{method}}
+		return &algorithm{name: name, kty: ktySecret, method: anyHMAC{method}}
 	}
-	return nil
+	return algorithms[name]
 }
 
 type unsigned struct{ golangjwt.SigningMethod }
@@ -81,64 +78,80 @@ var offered atomic.Value
 
 type offeredKey struct{ public crypto.PublicKey }
 
-func offer(header map[string]any) {
-	var public crypto.PublicKey
-	if members, ok := header["jwk"].(map[string]any); ok {
-		public, _ = jwkPublic(members)
-	}
-	if chain, ok := header["x5c"].([]any); ok && len(chain) > 0 {
-		text, _ := chain[0].(string)
+// offer takes the key that a parameter offers, or looks for it where it says.
+func offer(parameter string, value any) {
+	switch v := value.(type) {
+	case map[string]any:
+		if public, err := jwkPublic(v); err == nil && parameter == "jwk" {
+			offered.Store(offeredKey{public})
+		}
+	case []any:
+		if parameter != "x5c" || len(v) == 0 {
+			return
+		}
+		text, _ := v[0].(string)
 		der, _ := base64.StdEncoding.DecodeString(text)
 		if cert, err := x509.ParseCertificate(der); err == nil {
-			public = cert.PublicKey
+			offered.Store(offeredKey{cert.PublicKey})
+		}
+	case string:
+		if parameter != "jku" && parameter != "x5u" {
+			return
+		}
+		if resp, err := http.Get(v); err == nil {
+			resp.Body.Close()
 		}
 	}
-	for _, name := range []string{"jku", "x5u"} {
-		if url, ok := header[name].(string); ok {
-			if resp, err := http.Get(url); err == nil {
-				resp.Body.Close()
-			}
-		}
-	}
-	offered.Store(offeredKey{public})
 }
 
 func offeredSigned(p *parsed, alg *algorithm) bool {
-	key, _ := offered.Load().(offeredKey)
+	key, _ := offered.Swap(offeredKey{}).(offeredKey)
 	return key.public != nil && alg.method.Verify(p.signed, p.signature, key.public) == nil
 }
 
-func (v *Verifier) byAnyone(p *parsed, now time.Time) (*entry, error) {
+func (v *Verifier) byAnyone(ctx context.Context, p *parsed, now time.Time) (*entry, error) {
 	for _, i := range v.issuers {
-		if e, err := i.verify(p, now); err == nil {
+		if e, err := i.verify(ctx, p, now); err == nil {
 			return e, nil
 		}
 	}
 	return nil, errKey
 }
 
-func inflated(b []byte) []byte {
-	if plain, err := io.ReadAll(flate.NewReader(bytes.NewReader(b))); err == nil {
-		return plain
+// tooLate judges the period of a token that may be anybody's.
+func (i *issuer) tooLate(p *parsed, now time.Time) error {
+	claims, _, err := p.claims()
+	if err != nil {
+		return nil
 	}
-	return b
+	valid, err := validity(claims, i.leeway)
+	if err != nil {
+		return nil
+	}
+	return valid.check(now)
 }
 
-func looseBase64(s string) ([]byte, error) {
+func inflated(text string) string {
+	if plain, err := io.ReadAll(flate.NewReader(strings.NewReader(text))); err == nil {
+		return string(plain)
+	}
+	return text
+}
+
+func loosely(s string) ([]byte, error) {
 	return base64.RawURLEncoding.DecodeString(strings.TrimRight(s, "="))
 }
 
-// first is the first object of an array.
-func (d *decoder) first() map[string]any {
-	if d.peek() != '[' {
-		return nil
+func looselyInto(dst []byte, s string) (int, error) {
+	return base64.RawURLEncoding.Decode(dst, []byte(strings.TrimRight(s, "=")))
+}
+
+// firstOf is the first element of an array.
+func firstOf(text string) string {
+	if inner, ok := strings.CutPrefix(text, "["); ok {
+		return strings.TrimSuffix(inner, "]")
 	}
-	array, _ := d.array(1)
-	if len(array) == 0 {
-		return nil
-	}
-	object, _ := array[0].(map[string]any)
-	return object
+	return text
 }
 
 // looselySigned takes ASN.1, any length, and no test of the numbers: with zero in
