@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -71,6 +73,22 @@ func TestSeenTokenExpires(t *testing.T) {
 	}
 }
 
+func TestExpiredTokenIsNotVerifiedAgain(t *testing.T) {
+	v := testVerifier(t)
+	token := signed(claims(""))
+	if _, err := v.Verify(t.Context(), token, testNow); err != nil {
+		t.Fatal(err)
+	}
+	n := testing.AllocsPerRun(100, func() {
+		if _, err := v.Verify(t.Context(), token, testNow.Add(time.Hour)); err != errExpired {
+			t.Errorf("got %v", err)
+		}
+	})
+	if n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 // Cases J2 and J3.
 func TestSeenTokenGoesWithItsKey(t *testing.T) {
 	oldKey, newKey := jwkOf("rsa", &rsaKey.PublicKey), jwkOf("ec", &ecKey.PublicKey)
@@ -115,7 +133,9 @@ func TestOnlyTheWholeTokenIsFound(t *testing.T) {
 	other := signed(claims(`sub:"bob"`))
 	// Put what was found for token where other is looked for, as if the hashes
 	// of both were equal.
-	v.cache.set(other)[0].Store(set[0].Load())
+	for i := range set.ways {
+		v.cache.set(other).ways[i].Store(set.ways[i].Load())
+	}
 	got, err := v.Verify(t.Context(), other, testNow)
 	if err != nil || got.Principal.ID != "bob" {
 		t.Errorf("got %v, %v", got, err)
@@ -130,12 +150,12 @@ func TestCacheIsBounded(t *testing.T) {
 	i := &issuer{keys: &KeySet{}}
 	for n := range 3 * cacheSets * cacheWays {
 		until := testNow.Add(time.Hour + time.Duration(n)*time.Second)
-		c.put(&entry{token: fmt.Sprint(n), issuer: i, keys: i.keys.(*KeySet), period: period{until: until}}, testNow)
+		c.put(&entry{token: fmt.Sprint(n), issuer: i, keys: i.keys.(*KeySet), result: new(Token), period: period{until: until}}, testNow)
 	}
 	n := 0
 	for s := range c.sets {
-		for w := range c.sets[s] {
-			if c.sets[s][w].Load() != nil {
+		for w := range c.sets[s].ways {
+			if c.sets[s].ways[w].Load() != nil {
 				n++
 			}
 		}
@@ -151,13 +171,7 @@ func TestFullSetGivesUpWhatExpiresFirst(t *testing.T) {
 	put := func(token string, lives time.Duration) {
 		c.put(&entry{token: token, issuer: i, keys: i.keys.(*KeySet), result: new(Token), period: period{until: testNow.Add(lives)}}, testNow)
 	}
-	// Tokens whose hashes choose one set.
-	var tokens []string
-	for n := 0; len(tokens) < cacheWays+2; n++ {
-		if token := fmt.Sprint(n); c.set(token) == &c.sets[0] {
-			tokens = append(tokens, token)
-		}
-	}
+	tokens := tokensOfOneSet(c, cacheWays+2)
 	for n, token := range tokens[:cacheWays] {
 		put(token, time.Duration(4+n*(7-2*n))*time.Minute) // 4, 9, 10, 7
 	}
@@ -171,16 +185,115 @@ func TestFullSetGivesUpWhatExpiresFirst(t *testing.T) {
 	}
 }
 
-func TestHugeTokenIsNotKept(t *testing.T) {
+// filled is how many bytes the entries of a set take.
+func (s *cacheSet) filled() (entries, bytes int) {
+	for i := range s.ways {
+		if e := s.ways[i].Load(); e != nil {
+			entries++
+			bytes += e.size
+		}
+	}
+	return entries, bytes
+}
+
+func TestCacheIsBoundedInBytes(t *testing.T) {
+	c := newCache()
+	i := &issuer{keys: &KeySet{}}
+	for n := range cacheSets * cacheWays {
+		until := testNow.Add(time.Hour + time.Duration(n*7919%1000)*time.Second)
+		c.put(&entry{token: fmt.Sprint(n), issuer: i, keys: i.keys.(*KeySet), result: new(Token), size: n * 7907 % maxSetBytes, period: period{until: until}}, testNow)
+	}
+	total, entries := 0, 0
+	for s := range c.sets {
+		n, bytes := c.sets[s].filled()
+		if bytes > maxSetBytes {
+			t.Fatalf("a set has %d bytes", bytes)
+		}
+		total, entries = total+bytes, entries+n
+	}
+	if entries < cacheSets || total < cacheSets*maxSetBytes/2 {
+		t.Errorf("%d entries of %d bytes together", entries, total)
+	}
+}
+
+func TestEntryOfAllBytesTakesTheSet(t *testing.T) {
+	c := newCache()
+	i := &issuer{keys: &KeySet{}}
+	put := func(token string, size int) {
+		c.put(&entry{token: token, issuer: i, keys: i.keys.(*KeySet), result: new(Token), size: size, period: period{until: testNow.Add(time.Hour)}}, testNow)
+	}
+	tokens := tokensOfOneSet(c, 3)
+	put(tokens[0], 100)
+	put(tokens[1], 100)
+	most := maxSetBytes - (&entry{token: tokens[2], result: new(Token)}).whole()
+	put(tokens[2], most+1)
+	if n, _ := c.set(tokens[0]).filled(); n != 2 || c.get(tokens[2], testNow) != nil {
+		t.Error("an entry that is too great is not kept and takes nobody's place")
+	}
+	put(tokens[2], most)
+	if n, bytes := c.set(tokens[0]).filled(); n != 1 || bytes != maxSetBytes || c.get(tokens[2], testNow) == nil {
+		t.Errorf("%d entries with %d bytes", n, bytes)
+	}
+	put(tokens[0], 100)
+	if n, _ := c.set(tokens[0]).filled(); n != 1 || c.get(tokens[0], testNow) == nil {
+		t.Error("a small one takes the place of the great one")
+	}
+}
+
+// tokensOfOneSet returns n tokens whose hashes choose the first set.
+func tokensOfOneSet(c *cache, n int) []string {
+	var tokens []string
+	for k := 0; len(tokens) < n; k++ {
+		if token := fmt.Sprint(k); c.set(token) == &c.sets[0] {
+			tokens = append(tokens, token)
+		}
+	}
+	return tokens
+}
+
+func TestEntriesThatAreNoLongerGoodMakeRoom(t *testing.T) {
+	c := newCache()
+	i := &issuer{keys: &KeySet{}}
+	tokens := tokensOfOneSet(c, 3)
+	put := func(token string, keys *KeySet, lives time.Duration) {
+		c.put(&entry{token: token, issuer: i, keys: keys, result: new(Token), period: period{until: testNow.Add(lives)}}, testNow)
+	}
+	put(tokens[0], &KeySet{}, time.Hour) // of keys that are withdrawn
+	put(tokens[1], i.keys.(*KeySet), -time.Second)
+	put(tokens[2], i.keys.(*KeySet), time.Hour)
+	if n, _ := c.set(tokens[0]).filled(); n != 1 {
+		t.Errorf("%d entries", n)
+	}
+}
+
+// A token is a part of a header, which may be of 16 kB; a cookie more so.
+func TestCacheKeepsNoMoreThanTheToken(t *testing.T) {
 	v := testVerifier(t)
-	token := signed(claims(`x:"` + string(make([]byte, 0)) + fmt.Sprintf("%4096d", 1) + `"`))
-	first, err := v.Verify(t.Context(), token, testNow)
-	if err != nil {
-		t.Fatal(err)
+	i := v.issuers[testIssuer]
+	const n = 200
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	counted := 0
+	for k := range n {
+		token := signed(claims(fmt.Sprintf("jti:%d", k)))
+		header := strings.Repeat("x", 64<<10) + token
+		if _, err := v.Verify(t.Context(), header[64<<10:], testNow); err != nil {
+			t.Fatal(err)
+		}
+		// A bad signature is remembered, too.
+		header = strings.Repeat("x", 64<<10) + token[:len(token)-20] + "AAAAAAAAAAAAAAAAAAAA"
+		if _, err := v.Verify(t.Context(), header[64<<10:], testNow); err != errSignature {
+			t.Fatal(err)
+		}
+		counted += v.cache.get(token, testNow).size + 1024
 	}
-	if second, _ := v.Verify(t.Context(), token, testNow); first == second {
-		t.Error("a token of 5 kB is kept")
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if taken := int(after.HeapAlloc) - int(before.HeapAlloc); taken > 2*counted {
+		t.Errorf("%d tokens take %d bytes", n, taken)
 	}
+	runtime.KeepAlive(i)
 }
 
 func TestConcurrentUse(t *testing.T) {

@@ -15,25 +15,26 @@ const maxDepth = 32
 //
 // encoding/json would let the last of several equal members win, repair bad
 // UTF-8 and find "Exp" when asked for "exp"; it also costs five times as much.
-// Strings without escapes share the memory of text.
-func decodeObject(text string) (map[string]any, error) {
+// Strings without escapes share the memory of text. size is about how many bytes
+// the object takes beside text, and not less.
+func decodeObject(text string) (object map[string]any, size int, err error) {
 	if !utf8.ValidString(text) {
-		return nil, errUTF8
+		return nil, 0, errUTF8
 	}
-	d := decoder{text: text}
+	d := decoder{text: text, members: strings.Count(text, ",") + 1}
 	d.space()
 	if d.peek() != '{' {
-		return nil, errJSON
+		return nil, 0, errJSON
 	}
-	object, err := d.object(1)
+	object, err = d.object(1)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	d.space()
 	if d.pos != len(text) {
-		return nil, errTrailing
+		return nil, 0, errTrailing
 	}
-	return object, nil
+	return object, d.size, nil
 }
 
 // decoder reads one JSON text of valid UTF-8 from left to right.
@@ -43,7 +44,27 @@ type decoder struct {
 	// loose lets the last of equal members win. Only used to find the end of a
 	// value that was refused.
 	loose bool
+	// members is how many members the outermost object may have, at most.
+	members int
+	// size is about how many bytes the values take that were read.
+	size int
 }
+
+// What values take beside the text they were read from: a string or a number in an
+// interface; a slice in one and each element it has room for; a map, its first eight
+// members, what it costs to have more, and each of those, with room to grow.
+const (
+	sizeBoxed   = 16
+	sizeSlice   = 24
+	sizeElement = 16
+	sizeMap     = 48
+	sizeMembers = 288
+	sizeTable   = 512
+	sizeMember  = 96
+)
+
+// allocated is what the memory of n bytes takes: there are not blocks of every size.
+func allocated(n int) int { return n + n/8 + 16 }
 
 // peek returns the next byte, or 0 at the end: a NUL is nowhere allowed.
 func (d *decoder) peek() byte {
@@ -78,12 +99,14 @@ func (d *decoder) value(depth int) (any, error) {
 	d.space()
 	switch c := d.peek(); {
 	case c == '"':
+		d.size += sizeBoxed
 		return d.string()
 	case c == '{':
 		return d.object(depth + 1)
 	case c == '[':
 		return d.array(depth + 1)
 	case c == '-' || isDigit(c):
+		d.size += sizeBoxed
 		return d.number()
 	}
 	rest := d.text[d.pos:]
@@ -107,10 +130,16 @@ func (d *decoder) object(depth int) (map[string]any, error) {
 		return nil, errDepth
 	}
 	d.pos++
-	object := make(map[string]any)
+	d.size += sizeMap
 	if d.take('}') {
-		return object, nil
+		return make(map[string]any), nil
 	}
+	hint := 0
+	if depth == 1 {
+		// Few tokens have more than fit in a map of the next size.
+		hint = min(d.members, 14)
+	}
+	object := make(map[string]any, hint)
 	for {
 		name, err := d.name()
 		if err != nil {
@@ -124,6 +153,14 @@ func (d *decoder) object(depth int) (map[string]any, error) {
 		if object[name] = value; len(object) == before && !d.loose {
 			return nil, errDuplicate
 		}
+		switch {
+		case before == 0:
+			d.size += sizeMembers
+		case before == 8:
+			d.size += sizeTable
+		case before > 8:
+			d.size += sizeMember
+		}
 		if d.take('}') {
 			return object, nil
 		}
@@ -131,6 +168,49 @@ func (d *decoder) object(depth int) (map[string]any, error) {
 			return nil, errJSON
 		}
 	}
+}
+
+// skip passes over one value without keeping it or judging it.
+func (d *decoder) skip() {
+	for depth := 0; d.pos < len(d.text); {
+		switch d.text[d.pos] {
+		case '"':
+			d.skipString()
+			if depth == 0 {
+				return
+			}
+			continue
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth == 0 {
+				return
+			}
+			if depth--; depth == 0 {
+				d.pos++
+				return
+			}
+		case ',', ' ', '\t', '\n', '\r':
+			if depth == 0 {
+				return
+			}
+		}
+		d.pos++
+	}
+}
+
+// skipString passes over a string whose quote is next.
+func (d *decoder) skipString() {
+	for d.pos++; d.pos < len(d.text); d.pos++ {
+		switch d.text[d.pos] {
+		case '\\':
+			d.pos++
+		case '"':
+			d.pos++
+			return
+		}
+	}
+	d.pos = min(d.pos, len(d.text))
 }
 
 // name reads a member's name and the colon behind it.
@@ -155,10 +235,11 @@ func (d *decoder) array(depth int) ([]any, error) {
 		return nil, errDepth
 	}
 	d.pos++
-	array := []any{}
+	d.size += sizeSlice
 	if d.take(']') {
-		return array, nil
+		return []any{}, nil
 	}
+	array := make([]any, 0, 4)
 	for {
 		value, err := d.value(depth)
 		if err != nil {
@@ -166,6 +247,7 @@ func (d *decoder) array(depth int) ([]any, error) {
 		}
 		array = append(array, value)
 		if d.take(']') {
+			d.size += cap(array) * sizeElement
 			return array, nil
 		}
 		if !d.take(',') {
@@ -197,13 +279,17 @@ func (d *decoder) string() (string, error) {
 // escaped reads the rest of a string that began at start, from its first
 // backslash on.
 func (d *decoder) escaped(start int) (string, error) {
+	end := decoder{text: d.text, pos: start - 1}
+	end.skipString()
 	var b strings.Builder
+	b.Grow(end.pos - start) // it gets no longer
 	b.WriteString(d.text[start:d.pos])
 	for d.pos < len(d.text) {
 		c := d.text[d.pos]
 		d.pos++
 		switch {
 		case c == '"':
+			d.size += allocated(b.Cap())
 			return b.String(), nil
 		case c == '\\':
 			r, ok := d.escape()

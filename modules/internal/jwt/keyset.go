@@ -10,16 +10,19 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
+	"math/big"
 	"math/bits"
 	"slices"
 	"time"
 )
 
-// The key types of RFC 7518 section 6.1 and RFC 8037 that can verify here.
+// The key types of RFC 7518 section 6.1 and RFC 8037 that can verify here. Secrets
+// come from the configuration only: no key file and no JWK set brings one.
 const (
-	ktyRSA = "RSA"
-	ktyEC  = "EC"
-	ktyOKP = "OKP"
+	ktyRSA    = "RSA"
+	ktyEC     = "EC"
+	ktyOKP    = "OKP"
+	ktySecret = "oct"
 )
 
 const (
@@ -51,13 +54,14 @@ type KeySource interface {
 	Missed(ctx context.Context, seen *KeySet) (*KeySet, error)
 }
 
-// KeySet is an immutable set of public keys, safe for concurrent use. It is a
-// KeySource that always returns itself.
+// KeySet is an immutable set of keys, safe for concurrent use. It is a KeySource
+// that always returns itself.
 type KeySet struct {
 	keys []key
 	// raw is what the set was read from.
 	raw     []byte
 	skipped []error
+	refused refusals
 }
 
 type key struct {
@@ -67,6 +71,9 @@ type key struct {
 	use    string // what the key says it is for: sig, or nothing
 	curve  elliptic.Curve
 	public crypto.PublicKey
+	// mac checks a signature with a secret, which stays inside of it. It is nil for
+	// public keys.
+	mac func(signed string, signature []byte) bool
 }
 
 // Keys returns s.
@@ -103,6 +110,36 @@ func ParseKeys(data []byte) (*KeySet, error) {
 		return ParseJWKS(data)
 	}
 	return parsePEM(data)
+}
+
+// check finds out whether one of the keys signed the token.
+func (s *KeySet) check(p *parsed, alg *algorithm) *Failure {
+	var fitting [maxAttempts]*key
+	n, err := s.candidates(p.kid, alg, &fitting)
+	if err != nil {
+		return err
+	}
+	// An HMAC costs no more than to look it up.
+	remember := alg.kty != ktySecret
+	if remember && s.refused.has(p, alg) {
+		return errSignature
+	}
+	for _, k := range fitting[:n] {
+		if k.verifies(p, alg) {
+			return nil
+		}
+	}
+	if remember {
+		s.refused.add(p, alg)
+	}
+	return errSignature
+}
+
+func (k *key) verifies(p *parsed, alg *algorithm) bool {
+	if k.mac != nil {
+		return k.mac(p.signed, p.signature)
+	}
+	return alg.method.Verify(p.signed, p.signature, k.public) == nil
 }
 
 // candidates writes the keys that may have signed a token with this header to
@@ -167,6 +204,34 @@ func checkRSA(p *rsa.PublicKey) error {
 		return errors.New("RSA modulus is even")
 	case p.E < 3 || p.E%2 == 0 || bits.Len(uint(p.E)) > 31:
 		return fmt.Errorf("RSA exponent %d is not usable", p.E)
+	case isROCA(p.N):
+		return errors.New("RSA modulus is from a generator whose keys can be factored (CVE-2017-15361)")
 	}
 	return nil
+}
+
+// rocaPrimes are primes in each of which the powers of 65537 are so few that a modulus
+// of another origin is hardly ever one of them in all.
+var rocaPrimes = [...]uint64{
+	11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157,
+}
+
+// isROCA finds the fingerprint of the keys of CVE-2017-15361 (Nemec and others, The
+// Return of Coppersmith's Attack, 2017, section 2.4): their primes, and so the
+// modulus, are powers of 65537 modulo every small prime.
+func isROCA(n *big.Int) bool {
+	var rest big.Int
+	for _, prime := range rocaPrimes {
+		r := rest.Mod(n, new(big.Int).SetUint64(prime)).Uint64()
+		power := uint64(1)
+		found := false
+		for range prime {
+			found = found || power == r
+			power = power * 65537 % prime
+		}
+		if !found {
+			return false
+		}
+	}
+	return true
 }

@@ -26,7 +26,7 @@ func (k *Kinded) Open(ctx context.Context, token string, now time.Time) (map[str
 	}
 	alg := algorithms[k.Algorithm]
 	switch {
-	case p.typ != any(k.Type):
+	case p.typ != k.Type || !p.hasType:
 		return nil, errType
 	case alg == nil || p.alg != k.Algorithm:
 		return nil, errAlgorithm
@@ -36,5 +36,6 @@ func (k *Kinded) Open(ctx context.Context, token string, now time.Time) (map[str
 	if _, err := signer(ctx, k.Keys, p, alg, now); err != nil {
 		return nil, err
 	}
-	return p.claims, nil
+	claims, _, err := p.claims()
+	return claims, err
 }
