@@ -142,8 +142,8 @@ func (j *JWT) gaps(given map[string]bool) []error {
 		errs = append(errs, fmt.Errorf("jwt %s: audience is missing: a token for any other service would be accepted", j.Issuer))
 	}
 	sources := 0
-	for _, source := range []string{"jwks", "discovery", "key_file", "secret"} {
-		if given[source] {
+	for _, option := range []string{"jwks", "discovery", "key_file", "secret"} {
+		if given[option] {
 			sources++
 		}
 	}
