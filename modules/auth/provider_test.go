@@ -43,7 +43,7 @@ func (basic) Authenticate(_ http.ResponseWriter, r *http.Request) (caddyauth.Use
 }
 
 func providerJWT(issuer, file, more string) string {
-	return `"sallyport_jwt":{"issuer":"` + issuer + `","audience":["api"],"key_file":"DIR/` + file + `","roles_claim":"realm_access.roles"` + more + `}`
+	return `"sallyport_jwt":{"issuer":"` + issuer + `","audience":["api"],"key_file":"DIR/` + file + `","roles_claim":["realm_access.roles"]` + more + `}`
 }
 
 const providerKey = `"sallyport_api_key":{"keys_file":"DIR/keys.json","pepper":"{file.DIR/pepper}"}`
