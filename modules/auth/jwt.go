@@ -299,13 +299,10 @@ func (j *JWT) keySource(b *builder) (jwt.KeySource, error) {
 func (j *JWT) issuer(keys jwt.KeySource) jwt.Issuer {
 	i := jwt.Issuer{
 		Name: j.Issuer, Audiences: j.Audience, Algorithms: j.algorithms(), Keys: keys, Leeway: jwt.DefaultLeeway,
-		ScopesClaim: j.ScopesClaim, RolesClaim: j.RolesClaim, TierClaim: j.TierClaim,
+		ScopesClaims: claimPaths(j.ScopesClaim, defaultScopesClaim), RolesClaims: claimPaths(j.RolesClaim, ""), TierClaim: j.TierClaim,
 	}
 	if j.Leeway != nil {
 		i.Leeway = time.Duration(*j.Leeway)
-	}
-	if i.ScopesClaim == "" {
-		i.ScopesClaim = defaultScopesClaim
 	}
 	return i
 }
