@@ -108,3 +108,6 @@ func NewMapper(method string, scopes, roles []string, tier string) *Mapper {
 func (m *Mapper) Principal(issuer string, claims map[string]any) (*principal.Principal, error) {
 	return m.mapping.principal(issuer, claims)
 }
+
+// ParsePEM reads PEM blocks with public keys, as ParseKeys does, and no JWK set.
+func ParsePEM(data []byte) (*KeySet, error) { return parsePEM(data) }
