@@ -12,7 +12,7 @@ import (
 
 const (
 	// missInterval is how long after a fetch that a token caused the next one may be
-	// caused by a token.
+	// caused by a token, unless the shortest refresh is shorter.
 	missInterval = 15 * time.Second
 	// maxWait is how long a token may wait for a fetch.
 	maxWait = 3 * time.Second
@@ -31,6 +31,7 @@ var (
 // rounds are the fetches of one source, as those see them who wait for one. Tokens
 // cause one per interval; those that are due anyway do not count.
 type rounds struct {
+	interval time.Duration
 	// wake has a value if the next fetch is wanted as soon as it may be.
 	wake chan struct{}
 	// waiting is how many wait.
@@ -57,8 +58,8 @@ type round struct {
 	err  error
 }
 
-func newRounds() *rounds {
-	return &rounds{wake: make(chan struct{}, 1), changed: make(chan struct{})}
+func newRounds(interval time.Duration) *rounds {
+	return &rounds{interval: interval, wake: make(chan struct{}, 1), changed: make(chan struct{})}
 }
 
 // ask brings the next fetch forward. It returns the one that may be waited for, and
@@ -86,7 +87,7 @@ func (r *rounds) ask(now time.Time) (*round, <-chan struct{}, error) {
 }
 
 func (r *rounds) permitted(now time.Time) bool {
-	return r.last.IsZero() || now.Sub(r.last) >= missInterval
+	return r.last.IsZero() || now.Sub(r.last) >= r.interval
 }
 
 // until returns how long tokens may cause no fetch.
@@ -96,14 +97,16 @@ func (r *rounds) until(now time.Time) time.Duration {
 	if r.permitted(now) {
 		return 0
 	}
-	return r.last.Add(missInterval).Sub(now)
+	return r.last.Add(r.interval).Sub(now)
 }
 
 // begin takes note of a fetch that begins now. All who asked so far are served by it.
-func (r *rounds) begin(now time.Time) *round {
+// It returns whether they caused it, or the last one failed.
+func (r *rounds) begin(now time.Time) (fresh bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.wanted && r.permitted(now) {
+	caused := r.wanted && r.permitted(now)
+	if caused {
 		r.last = now
 		r.caused++
 	}
@@ -115,7 +118,7 @@ func (r *rounds) begin(now time.Time) *round {
 	if r.current == nil {
 		r.current = &round{done: make(chan struct{})}
 	}
-	return r.current
+	return caused || r.failing
 }
 
 // end takes note of how the fetch ended.
@@ -181,7 +184,7 @@ func (s *Source) await(ctx context.Context, r *round, changed <-chan struct{}) e
 // other returns the keys in force, if they are others than seen.
 func (s *Source) other(seen *jwt.KeySet, now time.Time) *jwt.KeySet {
 	f := s.current.Load()
-	if f == nil || f.keys == seen || now.Sub(f.at) > maxStale {
+	if f == nil || f.keys == seen || now.Sub(f.at) > s.config.MaxStale {
 		return nil
 	}
 	return f.keys

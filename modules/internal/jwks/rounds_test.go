@@ -120,7 +120,7 @@ func TestWithoutKeysATokenWaitsForTheFirst(t *testing.T) {
 		i := new(issuer)
 		good(i)
 		i.slow(time.Second)
-		s := newSource("https://issuer.example/keys", i, nil)
+		s := newSource(Config{URL: "https://issuer.example/keys"}, i, nil)
 		defer s.Close()
 		first, err := s.Missed(t.Context(), nil)
 		if err != nil || first.Len() != 1 || i.count() != 1 {
@@ -223,7 +223,7 @@ func TestCloseEndsTheWait(t *testing.T) {
 func BenchmarkMissedWithinTheInterval(b *testing.B) {
 	i := new(issuer)
 	good(i)
-	s := newSource("https://issuer.example/keys", i, nil)
+	s := newSource(Config{URL: "https://issuer.example/keys"}, i, nil)
 	defer s.Close()
 	var seen *jwt.KeySet
 	for seen == nil {
