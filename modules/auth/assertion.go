@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -160,6 +161,14 @@ func (c *ClaimsOf) faults() []error {
 		}
 	}
 	return errs
+}
+
+// claimPaths is the list of a path, or of its default, or of none.
+func claimPaths(path, byDefault string) []string {
+	if path = cmp.Or(path, byDefault); path == "" {
+		return nil
+	}
+	return []string{path}
 }
 
 // in prefixes the errors with the word of a method.
