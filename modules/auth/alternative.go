@@ -22,6 +22,7 @@ type Alternative struct {
 	MTLS *MTLS `json:"mtls,omitempty"`
 
 	// AWSALBOIDC accepts users whom an Application Load Balancer authenticated.
+	// At most once.
 	AWSALBOIDC *AWSALBOIDC `json:"aws_alb_oidc,omitempty"`
 
 	// AWSALBMTLS accepts certificates that clients showed to an Application Load

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,7 +15,9 @@ import (
 	"github.com/sallyport-gateway/sallyport/caddyfile/read"
 	"github.com/sallyport-gateway/sallyport/modules/internal/decision"
 	"github.com/sallyport-gateway/sallyport/modules/internal/edge"
+	"github.com/sallyport-gateway/sallyport/modules/internal/jwks"
 	"github.com/sallyport-gateway/sallyport/modules/internal/jwt"
+	"github.com/sallyport-gateway/sallyport/modules/internal/keysets"
 	"github.com/sallyport-gateway/sallyport/modules/internal/principal"
 )
 
@@ -177,6 +180,48 @@ func in(word string, errs []error) []error {
 		errs[i] = fmt.Errorf("%s: %w", word, err)
 	}
 	return errs
+}
+
+// fetchedKeys takes a share of the key set where f says, or at the default.
+func fetchedKeys(b *builder, f *keysets.Fetch, byDefault string) (jwt.KeySource, error) {
+	from := jwks.Config{URL: byDefault}
+	if f != nil {
+		var err error
+		if from, err = f.Config(""); err != nil {
+			return nil, err
+		}
+	}
+	source, held, err := keysets.Fetched(b.ctx, b.Suite(), "auth", from)
+	b.hold(held)
+	return source, err
+}
+
+// checkFetch returns what is wrong with where keys are.
+func checkFetch(f *keysets.Fetch) []error {
+	if f == nil {
+		return nil
+	}
+	if err := f.Check(""); err != nil {
+		return []error{fmt.Errorf("jwks: %w", err)}
+	}
+	return nil
+}
+
+// reporter is a method whose balancer writes headers that need not be among those that
+// are removed from all requests.
+type reporter interface {
+	reported() []string
+}
+
+// removed are the headers that are removed beside the built-in list.
+func (h *Handler) removed() []string {
+	list := slices.Clone(h.IdentityHeaders)
+	for _, m := range h.given() {
+		if r, ok := m.(reporter); ok {
+			list = append(list, r.reported()...)
+		}
+	}
+	return list
 }
 
 // isLabel reports whether s can be one label of a host's name (RFC 1123 section 2.1).

@@ -87,7 +87,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 			sources = append(sources, d.source.name)
 		}
 	}
-	h.identity = newIdentityHeaders(h.IdentityHeaders, sources)
+	h.identity = newIdentityHeaders(h.removed(), sources)
 	h.challenges = newChallenges(h.given())
 	if err := h.warnPlain(ctx); err != nil {
 		return err

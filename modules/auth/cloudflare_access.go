@@ -8,6 +8,7 @@ import (
 
 	"github.com/sallyport-gateway/sallyport/caddyfile/read"
 	"github.com/sallyport-gateway/sallyport/modules/internal/jwt"
+	"github.com/sallyport-gateway/sallyport/modules/internal/keysets"
 )
 
 const wordAccess = "cloudflare_access"
@@ -32,7 +33,7 @@ type CloudflareAccess struct {
 	ClaimsOf
 
 	// JWKS is where the keys are. Default: the team's URL.
-	JWKS *KeyServer `json:"jwks,omitempty"`
+	JWKS *keysets.Fetch `json:"jwks,omitempty"`
 }
 
 func parseTeam(s string) (string, error) {
@@ -49,7 +50,7 @@ func (*CloudflareAccess) claims(t taken) []error {
 }
 
 func (c *CloudflareAccess) check() []error {
-	errs := append(c.ClaimsOf.faults(), c.JWKS.faults("jwks")...)
+	errs := append(c.ClaimsOf.faults(), checkFetch(c.JWKS)...)
 	if _, err := parseTeam(c.Team); err != nil {
 		errs = append(errs, fmt.Errorf("team %q: %w", c.Team, err))
 	}
@@ -80,8 +81,8 @@ func (c *CloudflareAccess) unmarshal(o *caddyfile.Dispenser) error {
 			audience = true
 			return read.Values(o, valid(checkNotEmpty), &c.Audience)
 		case "jwks":
-			c.JWKS = new(KeyServer)
-			return c.JWKS.unmarshal(o)
+			c.JWKS = new(keysets.Fetch)
+			return c.JWKS.Unmarshal(o, false)
 		}
 		return read.Unknown(o, append([]string{"audience", "jwks"}, claimOptions...)...)
 	})
@@ -90,7 +91,7 @@ func (c *CloudflareAccess) unmarshal(o *caddyfile.Dispenser) error {
 
 func (c *CloudflareAccess) open(b *builder) error {
 	issuer := "https://" + c.Team + ".cloudflareaccess.com"
-	keys, err := c.JWKS.jwks(b, issuer+"/cdn-cgi/access/certs")
+	keys, err := fetchedKeys(b, c.JWKS, issuer+"/cdn-cgi/access/certs")
 	if err != nil {
 		return fmt.Errorf("%s: %w", wordAccess, err)
 	}

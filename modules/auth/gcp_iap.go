@@ -10,6 +10,7 @@ import (
 
 	"github.com/sallyport-gateway/sallyport/caddyfile/read"
 	"github.com/sallyport-gateway/sallyport/modules/internal/jwt"
+	"github.com/sallyport-gateway/sallyport/modules/internal/keysets"
 )
 
 const wordIAP = "gcp_iap"
@@ -38,7 +39,7 @@ type GCPIAP struct {
 	ClaimsOf
 
 	// JWKS is where the keys are. Default: Google's URL.
-	JWKS *KeyServer `json:"jwks,omitempty"`
+	JWKS *keysets.Fetch `json:"jwks,omitempty"`
 }
 
 var iapAudience = regexp.MustCompile(`^/projects/[0-9]+/((global|regions/[a-z0-9-]+)/backendServices/[0-9]+|apps/[a-z0-9:.-]+)$`)
@@ -66,7 +67,7 @@ func (g *GCPIAP) gaps(audience bool) []error {
 }
 
 func (g *GCPIAP) faults() []error {
-	errs := append(g.ClaimsOf.faults(), g.JWKS.faults("jwks")...)
+	errs := append(g.ClaimsOf.faults(), checkFetch(g.JWKS)...)
 	for _, audience := range g.Audience {
 		if _, err := parseIAPAudience(audience); err != nil {
 			errs = append(errs, fmt.Errorf("audience %s: %w", audience, err))
@@ -86,8 +87,8 @@ func (g *GCPIAP) unmarshal(o *caddyfile.Dispenser) error {
 			audience = true
 			return read.Values(o, parseIAPAudience, &g.Audience)
 		case "jwks":
-			g.JWKS = new(KeyServer)
-			return g.JWKS.unmarshal(o)
+			g.JWKS = new(keysets.Fetch)
+			return g.JWKS.Unmarshal(o, false)
 		}
 		return read.Unknown(o, append([]string{"audience", "jwks"}, claimOptions...)...)
 	})
@@ -95,7 +96,7 @@ func (g *GCPIAP) unmarshal(o *caddyfile.Dispenser) error {
 }
 
 func (g *GCPIAP) open(b *builder) error {
-	keys, err := g.JWKS.jwks(b, iapKeys)
+	keys, err := fetchedKeys(b, g.JWKS, iapKeys)
 	if err != nil {
 		return fmt.Errorf("%s: %w", wordIAP, err)
 	}
