@@ -60,7 +60,7 @@ func (s *Source) Attach(storage Storage) (detach func()) {
 	k.storages = append(k.storages, storage)
 	k.mu.Unlock()
 	if s.current.Load() == nil {
-		go s.restore(storage)
+		s.background.Go(func() { s.restore(storage) })
 	}
 	return func() {
 		k.mu.Lock()
@@ -135,7 +135,7 @@ func (s *Source) keep(body []byte, at time.Time, changed bool) {
 	k.pending = &entry{s.config.URL, at.UTC(), body}
 	if !k.busy {
 		k.busy = true
-		go s.store()
+		s.background.Go(s.store)
 	}
 }
 
@@ -167,6 +167,21 @@ func (s *Source) store() {
 		if err != nil && !told {
 			s.tell(Event{Storage: true, Err: fmt.Errorf("the key set was not stored: %w", err)})
 		}
+	}
+}
+
+// settle waits for what the storage is doing, but not for one that hangs.
+func (s *Source) settle() {
+	settled := make(chan struct{})
+	go func() {
+		s.background.Wait()
+		close(settled)
+	}()
+	timer := time.NewTimer(time.Second)
+	defer timer.Stop()
+	select {
+	case <-settled:
+	case <-timer.C:
 	}
 }
 

@@ -34,7 +34,9 @@ type Source struct {
 	found   atomic.Pointer[found]
 	rounds  *rounds
 	keeper  keeper
-	report  report
+	// background is what the storage is doing.
+	background sync.WaitGroup
+	report     report
 
 	once   sync.Once
 	ctx    context.Context
@@ -95,12 +97,14 @@ func (s *Source) Start() {
 	s.once.Do(func() { go s.run() })
 }
 
-// Close ends the source's goroutine, and a fetch in progress, and waits for both.
+// Close ends the source's goroutine, and a fetch in progress, and waits for both. It
+// gives the storage a second to end what it is doing.
 // It may be called again.
 func (s *Source) Close() error {
 	s.cancel()
 	s.once.Do(func() { close(s.done) }) // never started, and never will be
 	<-s.done
+	s.settle()
 	s.client.CloseIdleConnections()
 	live.remove(s)
 	return nil
