@@ -113,8 +113,8 @@ func signed(header string, issuer jwt.Issuer) (*assertion, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &assertion{header, func(_ context.Context, value string, now time.Time) (*principal.Principal, *decision.Reason, error) {
-		token, err := verifier.Verify(value, now)
+	return &assertion{header, func(ctx context.Context, value string, now time.Time) (*principal.Principal, *decision.Reason, error) {
+		token, err := verifier.Verify(ctx, value, now)
 		if err == nil {
 			return token.Principal, nil, nil
 		}

@@ -61,7 +61,7 @@ type Claim struct {
 }
 
 // AuthMethods are the values of Requirement.Method.
-var AuthMethods = []string{"jwt", "api_key", "mtls"}
+var AuthMethods = []string{"jwt", "api_key", "mtls", "aws_alb_oidc", "aws_alb_mtls", "gcp_iap", "cloudflare_access"}
 
 // methods are the registered ones (IANA HTTP Method Registry) that reach a
 // guard, and PURGE. Others are refused: a mistyped method protects nothing.

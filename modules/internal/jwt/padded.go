@@ -63,7 +63,10 @@ func ParsePadded(token string) (*Padded, error) {
 
 // SignedBy returns nil if one of the keys signed the token.
 func (p *Padded) SignedBy(keys *KeySet) error {
-	return keys.check(&p.parsed, algorithms[paddedAlgorithm])
+	if failure := keys.check(&p.parsed, algorithms[paddedAlgorithm]); failure != nil {
+		return failure
+	}
+	return nil
 }
 
 // Claims reads the claims, which are strict JSON or refused. size is what they take
