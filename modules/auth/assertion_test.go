@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -465,5 +466,31 @@ func TestACallersOwnCredentialGoesBeforeTheBalancers(t *testing.T) {
 	}
 	if resp := g.Do(t, "GET", "/", said...); resp.Status != 204 || !strings.HasPrefix(got.Header.Get("X-User-Id"), "alice ") {
 		t.Errorf("got %d %q", resp.Status, got.Header.Get("X-User-Id"))
+	}
+}
+
+func TestWithoutTheBalancerNobodyCouldBeLetIn(t *testing.T) {
+	dir, _, _ := files(t)
+	gatetest.PutPEM(t, dir, "ours.pem", gatetest.NewAuthority(t, "Ours"))
+	if err := os.WriteFile(dir+"/bad.pem", []byte("-----BEGIN CERTIFICATE-----\nx\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g := gatetest.Run(t, site(dir, blockKey))
+	for _, tt := range []struct{ name, globals, block, want string }{
+		{"aws_alb_oidc", gatetest.Globals, "aws_alb_oidc " + albARN, "aws_alb_oidc would refuse every caller"},
+		{"aws_alb_mtls", gatetest.Globals, "aws_alb_mtls {\n mode verify\n}", "aws_alb_mtls would refuse every caller"},
+		{"gcp_iap behind another balancer", behind("aws_alb", "10.0.0.0/8"), "gcp_iap {\n audience " + googleAudience + "\n}", "trusted_proxies elb gcp_alb"},
+		{"cloudflare_access", gatetest.Globals, "cloudflare_access team {\n audience x\n}", "cloudflare_access would refuse every caller"},
+		{"beside others", gatetest.Globals, "aws_alb_oidc " + albARN + blockKey, ""},
+		{"behind the balancer", behind("aws_alb", "10.0.0.0/8"), "aws_alb_oidc " + albARN, ""},
+		{"a trust pool", behind("aws_alb", "10.0.0.0/8"), "aws_alb_mtls {\n mode passthrough\n trust_pool file DIR/ours.pem\n}", ""},
+		{"a trust pool that is missing", behind("aws_alb", "10.0.0.0/8"), "aws_alb_mtls {\n mode passthrough\n trust_pool file DIR/none.pem\n}", "none.pem"},
+		{"a trust pool that is broken", behind("aws_alb", "10.0.0.0/8"), "aws_alb_mtls {\n mode passthrough\n trust_pool file DIR/bad.pem\n}", "not certificates in PEM"},
+		{"one header for two", behind("aws_alb", "10.0.0.0/8"), "aws_alb_mtls {\n mode verify\n header X-Api-Key\n}" + blockKey, "are both read from X-Api-Key"},
+	} {
+		err := g.Reload(t, tt.globals+site(dir, tt.block))
+		if (err != nil) != (tt.want != "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: got %v", tt.name, err)
+		}
 	}
 }
