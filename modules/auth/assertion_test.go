@@ -34,9 +34,9 @@ const (
 	albKey   = "0f0e0d0c-1a2b-4c3d-8e9f-001122334455"
 )
 
-// behind are global options for a server behind a balancer of the vendor, whose
+// behindELB are global options for a server behind a balancer of the vendor, whose
 // address is that of the tests, or from.
-func behind(vendor, from string) string {
+func behindELB(vendor, from string) string {
 	return strings.Replace(gatetest.Globals, "\t\ttrusted_proxies static 127.0.0.1/32\n",
 		"\t\ttrusted_proxies elb "+vendor+" {\n\t\t\tfrom "+from+"\n\t\t}\n\t\tprotocols h1\n", 1)
 }
@@ -225,7 +225,7 @@ func (s *said) run(t *testing.T, g *gatetest.Gate, got *http.Request, vendor str
 
 func TestUsersOfAnApplicationLoadBalancer(t *testing.T) {
 	s := newSigners(t)
-	g := gatetest.Run(t, behind("aws_alb", "127.0.0.1/32")+told("", "aws_alb_oidc "+albARN+" {\n client c1\n issuer https://idp.example\n roles_claim groups\n keys "+s.URL+"/keys\n}"))
+	g := gatetest.Run(t, behindELB("aws_alb", "127.0.0.1/32")+told("", "aws_alb_oidc "+albARN+" {\n client c1\n issuer https://idp.example\n roles_claim groups\n keys "+s.URL+"/keys\n}"))
 	got := seen(g)
 	const header = "X-Amzn-Oidc-Data"
 	good := s.albSays(nil)
@@ -262,7 +262,7 @@ func TestUsersOfAnApplicationLoadBalancer(t *testing.T) {
 func TestABalancersKeyThatCannotBeFetched(t *testing.T) {
 	s := newSigners(t)
 	s.answer(500)
-	g := gatetest.Run(t, behind("aws_alb", "127.0.0.1/32")+told("", "aws_alb_oidc "+albARN+" {\n keys "+s.URL+"/keys/\n}"))
+	g := gatetest.Run(t, behindELB("aws_alb", "127.0.0.1/32")+told("", "aws_alb_oidc "+albARN+" {\n keys "+s.URL+"/keys/\n}"))
 	got := seen(g)
 	test := said{"a server that fails", "X-Amzn-Oidc-Data", s.albSays(nil), 503, "auth.keys_unavailable", ""}
 	test.run(t, g, got, "aws_alb")
@@ -282,7 +282,7 @@ func TestTheServerOfKeysIsTrustedByItsCertificate(t *testing.T) {
 		"it is not":                    {"", 503},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := gatetest.Run(t, behind("aws_alb", "127.0.0.1/32")+told("", "aws_alb_oidc "+albARN+" {\n keys "+tls.URL+"/keys"+tt.options+"\n}"))
+			g := gatetest.Run(t, behindELB("aws_alb", "127.0.0.1/32")+told("", "aws_alb_oidc "+albARN+" {\n keys "+tls.URL+"/keys"+tt.options+"\n}"))
 			seen(g)
 			if resp := g.Do(t, "GET", "/", append(writtenBy("aws_alb"), "X-Amzn-Oidc-Data", s.albSays(nil))...); resp.Status != tt.status {
 				t.Errorf("got %d %s", resp.Status, resp.Body)
@@ -293,7 +293,7 @@ func TestTheServerOfKeysIsTrustedByItsCertificate(t *testing.T) {
 
 func TestUsersOfIdentityAwareProxy(t *testing.T) {
 	s := newSigners(t)
-	g := gatetest.Run(t, behind("gcp_alb", "127.0.0.1/32")+told("", "gcp_iap {\n audience "+googleAudience+"\n jwks "+s.URL+"/google\n}"))
+	g := gatetest.Run(t, behindELB("gcp_alb", "127.0.0.1/32")+told("", "gcp_iap {\n audience "+googleAudience+"\n jwks "+s.URL+"/google\n}"))
 	got := seen(g)
 	const header = "X-Goog-Iap-Jwt-Assertion"
 	now := time.Now()
@@ -319,7 +319,7 @@ func TestUsersOfIdentityAwareProxy(t *testing.T) {
 
 func TestUsersAndServicesOfCloudflareAccess(t *testing.T) {
 	s := newSigners(t)
-	g := gatetest.Run(t, behind("cloudflare", "127.0.0.1/32")+told("", "cloudflare_access team {\n audience "+accessTag+"\n jwks "+s.URL+"/cloudflare\n}"))
+	g := gatetest.Run(t, behindELB("cloudflare", "127.0.0.1/32")+told("", "cloudflare_access team {\n audience "+accessTag+"\n jwks "+s.URL+"/cloudflare\n}"))
 	got := seen(g)
 	const header = "Cf-Access-Jwt-Assertion"
 	const issuer = "https://team.cloudflareaccess.com cloudflare_access"
@@ -399,7 +399,7 @@ func TestCertificatesThatABalancerReports(t *testing.T) {
 		}},
 	} {
 		t.Run(strings.ReplaceAll(mode.block, "\n", ","), func(t *testing.T) {
-			g := gatetest.Run(t, behind("aws_alb", "127.0.0.1/32")+told(dir, "aws_alb_mtls {\n "+mode.block+"\n}"))
+			g := gatetest.Run(t, behindELB("aws_alb", "127.0.0.1/32")+told(dir, "aws_alb_mtls {\n "+mode.block+"\n}"))
 			got := seen(g)
 			for i := range mode.tests {
 				mode.tests[i].run(t, g, got, "aws_alb")
@@ -423,7 +423,7 @@ func TestOnlyTheBalancerCanSayWhoCalls(t *testing.T) {
 	for _, m := range methods {
 		// The same request from the balancer is accepted, or this would show nothing.
 		t.Run(m.header+" from the balancer", func(t *testing.T) {
-			g := gatetest.Run(t, behind(m.vendor, "127.0.0.1/32")+told(dir, m.block))
+			g := gatetest.Run(t, behindELB(m.vendor, "127.0.0.1/32")+told(dir, m.block))
 			seen(g)
 			if resp := g.Do(t, "GET", "/", append(writtenBy(m.vendor), m.header, m.value)...); resp.Status != 204 {
 				t.Errorf("got %d %s", resp.Status, resp.Body)
@@ -431,8 +431,8 @@ func TestOnlyTheBalancerCanSayWhoCalls(t *testing.T) {
 		})
 		other := map[string]string{"aws_alb": "gcp_alb", "gcp_alb": "cloudflare", "cloudflare": "aws_alb"}[m.vendor]
 		for name, from := range map[string]struct{ globals, vendor string }{
-			"from a client that comes directly":     {behind(m.vendor, "192.0.2.0/24"), m.vendor},
-			"through a balancer of another kind":    {behind(other, "127.0.0.1/32"), other},
+			"from a client that comes directly":     {behindELB(m.vendor, "192.0.2.0/24"), m.vendor},
+			"through a balancer of another kind":    {behindELB(other, "127.0.0.1/32"), other},
 			"through a proxy that is trusted alone": {gatetest.Globals, m.vendor},
 		} {
 			t.Run(m.header+" "+name, func(t *testing.T) {
@@ -455,7 +455,7 @@ func TestOnlyTheBalancerCanSayWhoCalls(t *testing.T) {
 func TestACallersOwnCredentialGoesBeforeTheBalancers(t *testing.T) {
 	s := newSigners(t)
 	dir, apiKey, revoked := files(t)
-	g := gatetest.Run(t, behind("aws_alb", "127.0.0.1/32")+told(dir, "aws_alb_oidc "+albARN+" {\n keys "+s.URL+"/keys\n}"+blockKey))
+	g := gatetest.Run(t, behindELB("aws_alb", "127.0.0.1/32")+told(dir, "aws_alb_oidc "+albARN+" {\n keys "+s.URL+"/keys\n}"+blockKey))
 	got := seen(g)
 	said := append(writtenBy("aws_alb"), "X-Amzn-Oidc-Data", s.albSays(nil))
 	if resp := g.Do(t, "GET", "/", append(said, "X-Api-Key", revoked)...); resp.Status != 401 || resp.Header.Get("X-Test-Reason") != "auth.key_revoked" {
@@ -479,14 +479,14 @@ func TestWithoutTheBalancerNobodyCouldBeLetIn(t *testing.T) {
 	for _, tt := range []struct{ name, globals, block, want string }{
 		{"aws_alb_oidc", gatetest.Globals, "aws_alb_oidc " + albARN, "aws_alb_oidc would refuse every caller"},
 		{"aws_alb_mtls", gatetest.Globals, "aws_alb_mtls {\n mode verify\n}", "aws_alb_mtls would refuse every caller"},
-		{"gcp_iap behind another balancer", behind("aws_alb", "10.0.0.0/8"), "gcp_iap {\n audience " + googleAudience + "\n}", "trusted_proxies elb gcp_alb"},
+		{"gcp_iap behind another balancer", behindELB("aws_alb", "10.0.0.0/8"), "gcp_iap {\n audience " + googleAudience + "\n}", "trusted_proxies elb gcp_alb"},
 		{"cloudflare_access", gatetest.Globals, "cloudflare_access team {\n audience x\n}", "cloudflare_access would refuse every caller"},
 		{"beside others", gatetest.Globals, "aws_alb_oidc " + albARN + blockKey, ""},
-		{"behind the balancer", behind("aws_alb", "10.0.0.0/8"), "aws_alb_oidc " + albARN, ""},
-		{"a trust pool", behind("aws_alb", "10.0.0.0/8"), "aws_alb_mtls {\n mode passthrough\n trust_pool file DIR/ours.pem\n}", ""},
-		{"a trust pool that is missing", behind("aws_alb", "10.0.0.0/8"), "aws_alb_mtls {\n mode passthrough\n trust_pool file DIR/none.pem\n}", "none.pem"},
-		{"a trust pool that is broken", behind("aws_alb", "10.0.0.0/8"), "aws_alb_mtls {\n mode passthrough\n trust_pool file DIR/bad.pem\n}", "not certificates in PEM"},
-		{"one header for two", behind("aws_alb", "10.0.0.0/8"), "aws_alb_mtls {\n mode verify\n header X-Api-Key\n}" + blockKey, "are both read from X-Api-Key"},
+		{"behind the balancer", behindELB("aws_alb", "10.0.0.0/8"), "aws_alb_oidc " + albARN, ""},
+		{"a trust pool", behindELB("aws_alb", "10.0.0.0/8"), "aws_alb_mtls {\n mode passthrough\n trust_pool file DIR/ours.pem\n}", ""},
+		{"a trust pool that is missing", behindELB("aws_alb", "10.0.0.0/8"), "aws_alb_mtls {\n mode passthrough\n trust_pool file DIR/none.pem\n}", "none.pem"},
+		{"a trust pool that is broken", behindELB("aws_alb", "10.0.0.0/8"), "aws_alb_mtls {\n mode passthrough\n trust_pool file DIR/bad.pem\n}", "not certificates in PEM"},
+		{"one header for two", behindELB("aws_alb", "10.0.0.0/8"), "aws_alb_mtls {\n mode verify\n header X-Api-Key\n}" + blockKey, "are both read from X-Api-Key"},
 	} {
 		err := g.Reload(t, tt.globals+site(dir, tt.block))
 		if (err != nil) != (tt.want != "") || err != nil && !strings.Contains(err.Error(), tt.want) {

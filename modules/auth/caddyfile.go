@@ -17,9 +17,13 @@ import (
 //			algorithms   <algorithm...>
 //			jwks         <url>
 //			key_file     <path>
-//			scopes_claim <claim>
-//			roles_claim  <claim>
+//			secret       <name> {env.<NAME>} | {file.<PATH>}
+//			type         access_token | id_token | any
+//			subject_claim <claim>
+//			scopes_claim <claim...>
+//			roles_claim  <claim...>
 //			tier_claim   <claim>
+//			require_claim <claim> [<value...>]
 //			leeway       <duration>
 //			from         header <name> | cookie <name> | query <name>
 //			forward
@@ -57,30 +61,72 @@ import (
 //			jwks         <url> { ... }
 //			scopes_claim, roles_claim, tier_claim <claim>
 //		}
+//		all {
+//			<two to four of jwt, api_key, mtls>
+//		}
+//		optional
+//		failures <rate> [burst <number>] | off
 //		identity_headers <name...>
 //		mode enforce | dry_run
 //	}
 //
-// jwt and api_key may be repeated.
+// jwt, api_key and all may be repeated.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	directive := *d // stays on the directive's line
-	const identityHeaders = "identity_headers"
-	err := read.Block(d, append(words(), identityHeaders), func(o *caddyfile.Dispenser) error {
-		if a, m := newMethod(o.Val()); m != nil {
-			err := m.unmarshal(o)
-			h.Alternatives = append(h.Alternatives, *a)
-			return err
-		}
-		if o.Val() == identityHeaders {
-			return read.Values(o, valid(checkIdentityHeader), &h.IdentityHeaders)
-		}
-		if ok, err := guard.Option(o, &h.Guard); ok {
-			return err
-		}
-		return read.Unknown(o, append(words(), identityHeaders, "mode")...)
-	})
+	err := read.Block(d, append(words(), wordAll, wordIdentityHeaders), h.option)
 	return errors.Join(err, located(directive, h.check()))
+}
+
+const wordIdentityHeaders = "identity_headers"
+
+func (h *Handler) option(o *caddyfile.Dispenser) error {
+	if a, err := unmarshalMethod(o); a != nil {
+		h.Alternatives = append(h.Alternatives, *a)
+		return err
+	}
+	switch o.Val() {
+	case wordAll:
+		all, err := unmarshalGroup(o)
+		h.Alternatives = append(h.Alternatives, Alternative{All: all})
+		return err
+	case "optional":
+		return read.Flag(o, &h.Optional)
+	case "failures":
+		h.Failures = new(Failures)
+		return h.Failures.unmarshal(o)
+	case wordIdentityHeaders:
+		return read.Values(o, valid(checkIdentityHeader), &h.IdentityHeaders)
+	}
+	if ok, err := guard.Option(o, &h.Guard); ok {
+		return err
+	}
+	return read.Unknown(o, append(words(), wordAll, "optional", "failures", wordIdentityHeaders, "mode")...)
+}
+
+// unmarshalMethod reads the method on which o stands, if it is one.
+func unmarshalMethod(o *caddyfile.Dispenser) (*Alternative, error) {
+	a, m := newMethod(o.Val())
+	if m == nil {
+		return nil, nil
+	}
+	return a, m.unmarshal(o)
+}
+
+func unmarshalGroup(o *caddyfile.Dispenser) ([]Alternative, error) {
+	members := []Alternative{} // a group of none is refused as such
+	err := read.Block(o, words(), func(o *caddyfile.Dispenser) error {
+		a, err := unmarshalMethod(o)
+		switch {
+		case a != nil:
+			members = append(members, *a)
+			return err
+		case o.Val() == wordAll:
+			return o.Err("a group in a group")
+		}
+		return read.Unknown(o, words()...)
+	})
+	return members, err
 }
 
 // readQuietly is read.Value for what may be, or contain, a secret: the value does

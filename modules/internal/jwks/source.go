@@ -136,7 +136,7 @@ func (s *Source) Ready() error {
 // long, but not while somebody asks.
 func (s *Source) want(err error) error {
 	s.Start()
-	_, _, _ = s.rounds.ask(time.Now())
+	_, _, _, _ = s.rounds.ask(time.Now())
 	return err
 }
 

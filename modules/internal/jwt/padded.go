@@ -109,7 +109,11 @@ func NewMapper(method string, scopes, roles []string, tier string) *Mapper {
 // Principal returns who the claims of the issuer are about. The error is always a
 // *Failure.
 func (m *Mapper) Principal(issuer string, claims map[string]any) (*principal.Principal, error) {
-	return m.mapping.principal(issuer, claims)
+	p := new(principal.Principal)
+	if err := m.mapping.principal(p, issuer, claims); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // ParsePEM reads PEM blocks with public keys, as ParseKeys does, and no JWK set.
