@@ -193,7 +193,7 @@
 // on, with the method's members.
 //
 //	{"handler": "authentication", "providers": {
-//		"sallyport_jwt": {"issuer": "https://issuer.example", "audience": ["api"], "jwks": "https://issuer.example/jwks"},
+//		"sallyport_jwt": {"issuer": "https://issuer.example", "audience": ["api"], "jwks": {"url": "https://issuer.example/jwks"}},
 //		"sallyport_api_key": {"keys_file": "keys.json", "pepper": "{env.PEPPER}"}
 //	}}
 //
