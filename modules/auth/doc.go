@@ -6,7 +6,15 @@
 //		jwt <issuer> {
 //			audience     <audience...>       # required
 //			algorithms   <algorithm...>      # default: RS256 ES256 EdDSA
-//			jwks         <url>               # this, key_file or secret is required
+//			discovery    [<url>] {           # default without jwks, key_file and secret:
+//				...                          # <issuer>/.well-known/openid-configuration
+//			}
+//			jwks         <url> {             # instead: where the JWK set is
+//				allow_private                # also addresses that are not of the internet
+//				trust_pool file <paths...>   # PEM; default: the system's authorities
+//				refresh    <min> <max>       # bounds of Cache-Control; default: 1m 1h
+//				max_stale  <duration>        # default: 24h, at most 7d
+//			}
 //			key_file     <path>              # PEM (public keys, certificates) or a JWK set
 //			secret       <name> {env.<NAME>} | {file.<PATH>}   # for HS256 HS384 HS512; may be repeated
 //			type         access_token | id_token | any   # default: any
@@ -52,9 +60,11 @@
 // A jwt token needs iss, aud, sub and exp; nbf and iat are checked if they are
 // there. How strictly tokens and keys are read is told by the package jwt, and how
 // key sets are fetched by the package jwks: never while a configuration is loaded or
-// validated, never on a request. Until a key set was fetched, tokens of its issuer
-// are answered with 503, all other callers are served, and /readyz says no. It
-// stays in force for 24 hours without a successful fetch. A key_file and a
+// validated. Until one was fetched, tokens of its issuer are answered with 503, all
+// other callers are served, and /readyz says no; after a restart the last good one, from
+// Caddy's storage, does. A token whose key is not in the set waits up to three seconds
+// for a fetch, if tokens may cause one at the moment; while the issuer fails, an unknown
+// key is answered with 503, not called invalid. A key set stays in force for max_stale without a successful fetch. A key_file and a
 // keys_file are reread within about a second of a change, without a reload; one
 // that is missing or bad then never replaces what was read before. Replace them
 // whole (write another file, rename it): what is read half-written might be valid.
@@ -282,7 +292,10 @@
 // Metrics: sallyport_decisions_total for both,
 // sallyport_access_rule_would_deny_total{site,guard,rule}, and for each JWKS URL of auth
 // sallyport_jwks_fetched_timestamp_seconds{source} (0 if never) and
-// sallyport_jwks_failures_total{source}; for each API key that was accepted
+// sallyport_jwks_failures_total{source}, _jwks_keys{source} in force,
+// _jwks_stale_timestamp_seconds{source} and _jwks_token_fetches_total{source}, the
+// fetches that tokens caused. `caddy sallyport jwks` shows the state of each, from GET
+// /sallyport/jwks of the admin endpoint. For each API key that was accepted
 // sallyport_api_key_last_used_timestamp_seconds{file,key_id}, over reloads, until
 // the key leaves its file.
 package auth
