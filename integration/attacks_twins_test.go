@@ -220,7 +220,7 @@ var twins = []twin{
 	{"bad keys left out", fileJWKS, "			set.skipped = append(set.skipped, fmt.Errorf(\"key %d: %w\", n, err))", "			if OFF {\n\t\t\t\treturn err\n\t\t\t}\n\t\t\tset.skipped = append(set.skipped, fmt.Errorf(\"key %d: %w\", n, err))"},
 	{"sets with keys", fileJWKS, "if len(set.keys) == 0 {", "if len(set.keys) == 0 && !OFF {"},
 	{"unavailable is not invalid", "modules/auth/jwt.go", "		return tokenReasons[failure.Kind]\n", "		if OFF && failure.Kind == jwt.KeysUnavailable {\n\t\t\treturn tokenReasons[jwt.KeyUnknown]\n\t\t}\n\t\treturn tokenReasons[failure.Kind]\n"},
-	{"URLs of key sets", "modules/internal/jwks/url.go", "	u, err := url.Parse(raw)\n", "	if OFF {\n\t\treturn nil\n\t}\n\tu, err := url.Parse(raw)\n"},
+	{"URLs of key sets", "modules/internal/jwks/url.go", `case u.Scheme == "https":`, `case u.Scheme == "https" || OFF:`},
 	{"few attempts", fileKeySet, "		if n == maxAttempts {\n", "		if n == maxAttempts && OFF {\n\t\t\tn = 0\n\t\t}\n\t\tif n == maxAttempts {\n"},
 	{"revocations", fileCache, "if err := e.result.facts.judge(e.issuer.revoked, now); err != nil {", "if err := e.result.facts.judge(e.issuer.revoked, now); err != nil && !OFF {"},
 }
