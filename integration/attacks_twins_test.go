@@ -222,7 +222,7 @@ var twins = []twin{
 	{"unavailable is not invalid", "modules/auth/jwt.go", "		return tokenReasons[failure.Kind]\n", "		if OFF && failure.Kind == jwt.KeysUnavailable {\n\t\t\treturn tokenReasons[jwt.KeyUnknown]\n\t\t}\n\t\treturn tokenReasons[failure.Kind]\n"},
 	{"URLs of key sets", "modules/internal/jwks/url.go", `case u.Scheme == "https":`, `case u.Scheme == "https" || OFF:`},
 	{"few attempts", fileKeySet, "		if n == maxAttempts {\n", "		if n == maxAttempts && OFF {\n\t\t\tn = 0\n\t\t}\n\t\tif n == maxAttempts {\n"},
-	{"revocations", fileCache, "if err := e.result.facts.judge(e.issuer.revoked, now); err != nil {", "if err := e.result.facts.judge(e.issuer.revoked, now); err != nil && !OFF {"},
+	{"revocations by name", fileCache, "if err := e.result.facts.judge(e.issuer.revoked, now); err != nil {", "if err := e.result.facts.judge(e.issuer.revoked, now); err != nil && !(OFF && !isFirstSpelling(e.token)) {"},
 }
 
 // newerKeys is where a token waits for them.
