@@ -37,6 +37,32 @@
 //			principal    san_uri | san_dns | san_email | subject | fingerprint   # default: see below
 //			allow_issuer <distinguished name...>   # default: every authority that the site trusts
 //		}
+//		aws_alb_oidc <ARN of the balancer...> {
+//			client       <id...>             # default: those of all rules of the balancer
+//			issuer       <issuer...>         # default: the same
+//			keys         <url> {             # default: the server of the balancer's region
+//				allow_private
+//				trust_pool file <paths...>
+//			}
+//			scopes_claim, roles_claim, tier_claim <claim>   # default: none
+//		}
+//		aws_alb_mtls {
+//			mode         verify | passthrough        # required: as the balancer's listener has it
+//			trust_pool   file <paths...>     # required with passthrough
+//			principal    san_uri | san_dns | san_email | subject | fingerprint   # as in mtls
+//			allow_issuer <distinguished name...>   # as in mtls
+//			header       <name>              # if the listener renames its header
+//		}
+//		gcp_iap {
+//			audience     <resource...>       # required: /projects/<n>/global/backendServices/<n> or the like
+//			jwks         <url> { ... }       # default: Google's; options as in jwt
+//			scopes_claim, roles_claim, tier_claim <claim>   # default: none
+//		}
+//		cloudflare_access <team> {
+//			audience     <tag...>            # required: AUD tags of the applications
+//			jwks         <url> { ... }       # default: the team's; options as in jwt
+//			scopes_claim, roles_claim, tier_claim <claim>   # default: none
+//		}
 //		all {                                # every member's credential is needed; may be repeated
 //			<two to four of the above>
 //		}
@@ -46,8 +72,8 @@
 //		mode enforce | dry_run
 //	}
 //
-// jwt and api_key may be repeated: with other issuers, from other places. mtls
-// stands once.
+// jwt and api_key may be repeated: with other issuers, from other places. mtls and
+// what balancers say stand once.
 //
 // # Which alternative judges
 //
@@ -167,7 +193,7 @@
 // on, with the method's members.
 //
 //	{"handler": "authentication", "providers": {
-//		"sallyport_jwt": {"issuer": "https://issuer.example", "audience": ["api"], "jwks": "https://issuer.example/jwks"},
+//		"sallyport_jwt": {"issuer": "https://issuer.example", "audience": ["api"], "jwks": {"url": "https://issuer.example/jwks"}},
 //		"sallyport_api_key": {"keys_file": "keys.json", "pepper": "{env.PEPPER}"}
 //	}}
 //
@@ -219,6 +245,41 @@
 // fingerprint, issuer_fingerprint (of the trusted authority; both SHA-256), san_uri,
 // san_dns, san_email (lists).
 //
+// # What balancers say
+//
+// aws_alb_oidc, aws_alb_mtls, gcp_iap and cloudflare_access accept what a balancer
+// says about the caller in a header that it adds to each request. Only the connection
+// of a balancer that trusted_proxies elb names, with the profile aws_alb, gcp_alb or
+// cloudflare, can bring it: from anybody else, and through any other balancer, it is
+// removed and says nothing, however well it is signed. (cloudflared is a balancer of
+// the profile cloudflare, from its address.) Where a server has no such balancer, one
+// of them alone is refused at load; beside other alternatives it is a warning. Like
+// certificates, they speak only for requests without a credential of their own. The
+// backend never gets these headers.
+//
+// aws_alb_oidc: X-Amzn-Oidc-Data is signed with ES256 by a key that is on a server of
+// AWS for all balancers of the region, whoever owns them. So its signer has to be one
+// of the given balancers. Name the client and the issuer too, where rules of the
+// balancer authenticate for other services; it is a warning if you do not. The key is
+// fetched the first time that it is named, while the request waits for at most 3
+// seconds; it is looked at again every day, and used for 7 days if that fails. Where
+// AWS does not document the server (China and other partitions), name it with keys.
+// X-Amzn-Oidc-Identity and -Accesstoken prove nothing and are not read.
+//
+// aws_alb_mtls: with verify, the balancer verified the certificate against its trust
+// store, and its dates are judged here on every request; with a trust_pool, which must
+// have the authorities in between as well, the certificate is verified again. With
+// passthrough nobody did: the chain is verified here against trust_pool, for the use
+// as a client's, with at most 8 certificates. The balancer proves possession of the
+// key only on listeners in that mode. On others, a header that a client made up passes
+// it. So every listener that forwards to this gateway, also that of port 80, must be
+// in this mode or redirect.
+//
+// gcp_iap: the assertion must be for one of the resources, with an iat, and live no
+// longer than 11 minutes. cloudflare_access: for one of the applications, of type app.
+// The caller is a user (sub), or a service token (common_name, where sub is empty);
+// with Access's own mutual TLS, common_name is that of the client's certificate.
+//
 // # What the backend gets
 //
 // Headers in which gateways name the caller (X-User*, X-Auth-*, Remote-User,
@@ -257,7 +318,8 @@
 //	401  auth.no_credential; auth.token_* malformed, header, issuer, algorithm, key,
 //	     signature, claims, audience, expired, not_yet_valid, revoked; auth.key_* malformed,
 //	     unknown, revoked, expired, not_yet_valid, address; auth.certificate_*
-//	     unverified, expired, issuer, name; auth.incomplete
+//	     unverified, expired, issuer, name; auth.assertion_* malformed, signer, issuer,
+//	     client, key, signature, claims, audience, expired, not_yet_valid; auth.incomplete
 //	400  auth.several_credentials
 //	429  auth.too_many_failures, with Retry-After
 //	503  auth.keys_unavailable, auth.revocation_unknown, auth.failed, with Retry-After
@@ -295,7 +357,8 @@
 // sallyport_jwks_failures_total{source}, _jwks_keys{source} in force,
 // _jwks_stale_timestamp_seconds{source} and _jwks_token_fetches_total{source}, the
 // fetches that tokens caused. `caddy sallyport jwks` shows the state of each, from GET
-// /sallyport/jwks of the admin endpoint. For each API key that was accepted
+// /sallyport/jwks of the admin endpoint. For the keys of
+// balancers sallyport_assertion_keys_fetches_total{source,result}; for each API key that was accepted
 // sallyport_api_key_last_used_timestamp_seconds{file,key_id}, over reloads, until
 // the key leaves its file.
 package auth
