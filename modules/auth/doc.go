@@ -121,11 +121,11 @@
 // reasons are in metrics and logs.
 //
 //	401  auth.no_credential; auth.token_* malformed, header, issuer, algorithm, key,
-//	     signature, claims, audience, expired, not_yet_valid; auth.key_* malformed,
+//	     signature, claims, audience, expired, not_yet_valid, revoked; auth.key_* malformed,
 //	     unknown, revoked, expired, not_yet_valid, address; auth.certificate_*
 //	     unverified, expired, issuer, name
 //	400  auth.several_credentials
-//	503  auth.keys_unavailable, auth.failed, with Retry-After
+//	503  auth.keys_unavailable, auth.revocation_unknown, auth.failed, with Retry-After
 //
 // A token's signature is judged before its dates and its audience.
 //

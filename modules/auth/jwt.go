@@ -352,6 +352,8 @@ var tokenReasons = [jwt.Kinds]*decision.Reason{
 	jwt.AudienceMismatch:  invalid("auth.token_audience"),
 	jwt.Expired:           invalid("auth.token_expired"),
 	jwt.NotYetValid:       invalid("auth.token_not_yet_valid"),
+	jwt.Revoked:           invalid("auth.token_revoked"),
+	jwt.RevocationUnknown: decision.NewReason("auth.revocation_unknown", http.StatusServiceUnavailable, titleUnavailable),
 }
 
 // tokenReason is why err refused a token. What is not a refusal is a failure of

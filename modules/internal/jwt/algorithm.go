@@ -1,6 +1,7 @@
 package jwt
 
 import (
+	"crypto"
 	"crypto/elliptic"
 	"crypto/rsa"
 	"maps"
@@ -15,10 +16,19 @@ import (
 var DefaultAlgorithms = []string{"RS256", "ES256", "EdDSA"}
 
 // Algorithms returns the names of the signature algorithms that exist here,
-// sorted. There are no symmetric ones: who can check an HMAC can make one, so
-// every gateway would be an issuer.
+// sorted, without those of SecretAlgorithms.
 func Algorithms() []string {
-	return slices.Sorted(maps.Keys(algorithms))
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(algorithms)), func(name string) bool {
+		return algorithms[name].kty == ktySecret
+	})
+}
+
+// SecretAlgorithms returns the names of the symmetric algorithms, sorted. They are
+// only for issuers with Secrets: who can check an HMAC can make one.
+func SecretAlgorithms() []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(algorithms)), func(name string) bool {
+		return algorithms[name].kty != ktySecret
+	})
 }
 
 // algorithm is one JWS algorithm and the only kind of key that it takes: a key
@@ -28,6 +38,7 @@ type algorithm struct {
 	kty    string
 	curve  elliptic.Curve
 	method golangjwt.SigningMethod
+	hash   crypto.Hash // of an HMAC, which has no method
 }
 
 var algorithms = map[string]*algorithm{
@@ -41,6 +52,9 @@ var algorithms = map[string]*algorithm{
 	"ES384": {name: "ES384", kty: ktyEC, curve: elliptic.P384(), method: golangjwt.SigningMethodES384},
 	"ES512": {name: "ES512", kty: ktyEC, curve: elliptic.P521(), method: golangjwt.SigningMethodES512},
 	"EdDSA": {name: "EdDSA", kty: ktyOKP, method: golangjwt.SigningMethodEdDSA},
+	"HS256": {name: "HS256", kty: ktySecret, hash: crypto.SHA256},
+	"HS384": {name: "HS384", kty: ktySecret, hash: crypto.SHA384},
+	"HS512": {name: "HS512", kty: ktySecret, hash: crypto.SHA512},
 }
 
 // strictPSS demands a salt as long as the hash (RFC 7518 section 3.5).

@@ -3,28 +3,35 @@ package jwt
 import (
 	"hash/maphash"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
 
 const (
-	cacheSets = 1024
+	cacheSets = 2048
 	cacheWays = 4
-	// maxCached is the longest token that is kept. With cacheSets and cacheWays
-	// it bounds the memory; only tokens with a valid signature get in.
-	maxCached = 4 << 10
+	// maxSetBytes is what the entries of one set may take in memory. So all of them
+	// take 64 MiB at most, and an entry is never greater than this.
+	maxSetBytes = 32 << 10
 )
 
 // cache keeps verified tokens: a table of small sets, indexed by a seeded hash
-// of the whole token, whose entries are replaced as a whole. It has no lock and
-// no goroutine. The zero value is not usable; make one with newCache.
+// of the whole token, whose entries are replaced as a whole. Finding one takes no
+// lock, and there is no goroutine. The zero value is not usable; make one with
+// newCache.
 //
 // An entry is good for the very token, in its period of validity, while the
 // issuer's key set is the one that verified it. So a withdrawn key takes its
-// tokens with it.
+// tokens with it. Only tokens with a valid signature get in.
 type cache struct {
 	seed maphash.Seed
-	sets [cacheSets][cacheWays]atomic.Pointer[entry]
+	sets [cacheSets]cacheSet
+}
+
+type cacheSet struct {
+	mu   sync.Mutex // held while entries are replaced
+	ways [cacheWays]atomic.Pointer[entry]
 }
 
 type entry struct {
@@ -33,60 +40,97 @@ type entry struct {
 	keys   *KeySet
 	result *Token
 	period
+	// size is what the claims take in memory, and with put all of the entry.
+	size int
 }
+
+// sizeEntry is what an entry takes beside its token, its claims and its lists: the
+// entry, the Token and the Principal.
+const sizeEntry = 144 + 160 + 160
 
 func newCache() *cache {
 	return &cache{seed: maphash.MakeSeed()}
 }
 
-func (c *cache) set(token string) *[cacheWays]atomic.Pointer[entry] {
+func (c *cache) set(token string) *cacheSet {
 	return &c.sets[maphash.String(c.seed, token)%cacheSets]
 }
 
-// get returns the result for token, or nil.
-func (c *cache) get(token string, now time.Time) *Token {
-	if len(token) > maxCached {
-		return nil
-	}
+// get returns the good entry of token, or nil.
+func (c *cache) get(token string, now time.Time) *entry {
 	set := c.set(token)
-	for i := range set {
-		e := set[i].Load()
+	for i := range set.ways {
+		e := set.ways[i].Load()
 		if e == nil || e.token != token {
 			continue
 		}
 		if !e.good(now) {
 			return nil
 		}
-		return e.result
+		return e
 	}
 	return nil
 }
 
-// put keeps e in place of the same token, of an entry that is no longer good, or
-// of the one that expires first.
+// put keeps e in place of the same token, of entries that are no longer good and, as
+// long as there is no room, of those that expire first.
 func (c *cache) put(e *entry, now time.Time) {
-	if len(e.token) > maxCached {
+	e.size += len(e.token) + sizeEntry
+	if who := e.result.Principal; who != nil {
+		e.size += sizeElement * (cap(who.Scopes) + cap(who.Roles))
+	}
+	if e.size > maxSetBytes {
 		return
 	}
 	// The token may be a part of a long cookie header.
 	e.token = strings.Clone(e.token)
 	set := c.set(e.token)
-	victim := &set[0]
-	var first time.Time
-	for i := range set {
-		old := set[i].Load()
-		if old == nil || old.token == e.token || !old.good(now) {
-			victim = &set[i]
-			break
+	set.mu.Lock()
+	defer set.mu.Unlock()
+	room, free := maxSetBytes, -1
+	for i := range set.ways {
+		old := set.ways[i].Load()
+		if old != nil && (old.token == e.token || !old.good(now)) {
+			set.ways[i].Store(nil)
+			old = nil
 		}
-		if first.IsZero() || old.until.Before(first) {
-			victim, first = &set[i], old.until
+		if old == nil {
+			free = i
+			continue
+		}
+		room -= old.size
+	}
+	for free < 0 || room < e.size {
+		first := set.first()
+		room += set.ways[first].Load().size
+		set.ways[first].Store(nil)
+		free = first
+	}
+	set.ways[free].Store(e)
+}
+
+// first is the way of the entry that expires first. There is one.
+func (s *cacheSet) first() int {
+	first := -1
+	var until time.Time
+	for i := range s.ways {
+		if e := s.ways[i].Load(); e != nil && (first < 0 || e.until.Before(until)) {
+			first, until = i, e.until
 		}
 	}
-	victim.Store(e)
+	return first
 }
 
 func (e *entry) good(now time.Time) bool {
 	keys, err := e.issuer.keys.Keys(now)
 	return err == nil && keys == e.keys && e.check(now) == nil
+}
+
+// use returns the token, unless it was revoked meanwhile. One that was stays in the
+// cache: using it again costs nothing more.
+func (e *entry) use(now time.Time) (*Token, error) {
+	if err := e.result.facts.judge(e.issuer.revoked, now); err != nil {
+		return nil, err
+	}
+	return e.result, nil
 }

@@ -4,8 +4,9 @@ package jwt
 // never shown to the caller: RFC 6750 has one word for all of them.
 type Kind uint8
 
-// The kinds of refusal. KeysUnavailable is no fault of the token: the issuer's
-// keys have not been fetched yet, or not for too long.
+// The kinds of refusal. Two are no fault of the token: KeysUnavailable, as the
+// issuer's keys have not been fetched yet or not for too long, and
+// RevocationUnknown.
 const (
 	Malformed Kind = iota
 	UnsupportedHeader
@@ -18,6 +19,8 @@ const (
 	AudienceMismatch
 	Expired
 	NotYetValid
+	Revoked
+	RevocationUnknown
 	// Kinds is how many kinds there are.
 	Kinds
 )
@@ -44,6 +47,8 @@ var (
 	errDepth     = &Failure{Malformed, "nested too deep"}
 	errTrailing  = &Failure{Malformed, "data after the JSON object"}
 	errAlgType   = &Failure{Malformed, "alg is missing or not a string"}
+	errTypType   = &Failure{Malformed, "typ is not a string"}
+	errMembers   = &Failure{Malformed, "header has too many parameters"}
 	errKidType   = &Failure{Malformed, "kid is not a string of reasonable length"}
 
 	errCritical  = &Failure{UnsupportedHeader, "header has crit"}
@@ -58,11 +63,16 @@ var (
 	errAmbiguous = &Failure{KeyUnknown, "too many keys fit a token without kid"}
 	errSignature = &Failure{SignatureInvalid, "signature does not verify"}
 
-	errSubject  = &Failure{ClaimsInvalid, "sub is missing or not a plain string"}
-	errDate     = &Failure{ClaimsInvalid, "exp is missing, or a date is not a finite number"}
-	errMapped   = &Failure{ClaimsInvalid, "a scopes, roles or tier claim has an unexpected type"}
-	errAudience = &Failure{AudienceMismatch, "aud does not name an expected audience"}
-	errExpired  = &Failure{Expired, "exp has passed"}
-	errNotYet   = &Failure{NotYetValid, "nbf is in the future"}
-	errFuture   = &Failure{NotYetValid, "iat is in the future"}
+	errSubject    = &Failure{ClaimsInvalid, "the claim that names the caller is missing or not a plain string"}
+	errDate       = &Failure{ClaimsInvalid, "exp is missing, or a date is not a finite number"}
+	errNamed      = &Failure{ClaimsInvalid, "jti, sub or sid is neither a string nor a number"}
+	errMapped     = &Failure{ClaimsInvalid, "a scopes, roles or tier claim has an unexpected type"}
+	errRequired   = &Failure{ClaimsInvalid, "a required claim is missing or has another value"}
+	errIncomplete = &Failure{ClaimsInvalid, "a claim that tokens of this type need is missing"}
+	errParty      = &Failure{ClaimsInvalid, "azp does not name an expected audience, or is missing beside several"}
+	errEvent      = &Failure{ClaimsInvalid, "a security event or logout token is no credential"}
+	errAudience   = &Failure{AudienceMismatch, "aud does not name an expected audience"}
+	errExpired    = &Failure{Expired, "exp has passed"}
+	errNotYet     = &Failure{NotYetValid, "nbf is in the future"}
+	errFuture     = &Failure{NotYetValid, "iat is in the future"}
 )

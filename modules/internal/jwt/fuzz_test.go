@@ -72,11 +72,19 @@ func FuzzParse(f *testing.F) {
 		if p.signed+"."+base64.RawURLEncoding.EncodeToString(p.signature) != token {
 			t.Fatal("the token has another spelling")
 		}
-		for segment := range strings.SplitSeq(p.signed, ".") {
-			decoded, err := base64.RawURLEncoding.DecodeString(segment)
-			if err != nil || base64.RawURLEncoding.EncodeToString(decoded) != segment || !json.Valid(decoded) {
+		issuer, errIssuer := p.issuer()
+		claims, _, err := p.claims()
+		for i, segment := range strings.Split(p.signed, ".") {
+			decoded, errBase64 := base64.RawURLEncoding.DecodeString(segment)
+			if errBase64 != nil || base64.RawURLEncoding.EncodeToString(decoded) != segment || !json.Valid(decoded) && (i == 0 || err == nil) {
 				t.Fatalf("segment %q is not strict", segment)
 			}
+		}
+		if err != nil {
+			return
+		}
+		if iss, _ := claims["iss"].(string); iss != issuer || errIssuer != nil {
+			t.Fatalf("the keys are those of %q, the claims are of %q", issuer, iss)
 		}
 	})
 }
@@ -90,7 +98,7 @@ func FuzzJSON(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		got, err := decodeObject(text)
+		got, _, err := decodeObject(text)
 		if err != nil {
 			// What is valid for encoding/json may only be refused for a reason.
 			if err == errJSON && json.Valid([]byte(text)) && strings.HasPrefix(strings.TrimLeft(text, " \t\r\n"), "{") &&

@@ -15,25 +15,26 @@ const maxDepth = 32
 //
 // encoding/json would let the last of several equal members win, repair bad
 // UTF-8 and find "Exp" when asked for "exp"; it also costs five times as much.
-// Strings without escapes share the memory of text.
-func decodeObject(text string) (map[string]any, error) {
+// Strings without escapes share the memory of text. size is about how many bytes
+// the object takes beside text, and not less.
+func decodeObject(text string) (object map[string]any, size int, err error) {
 	if !utf8.ValidString(text) {
-		return nil, errUTF8
+		return nil, 0, errUTF8
 	}
-	d := decoder{text: text}
+	d := decoder{text: text, members: strings.Count(text, ",") + 1}
 	d.space()
 	if d.peek() != '{' {
-		return nil, errJSON
+		return nil, 0, errJSON
 	}
-	object, err := d.object(1)
+	object, err = d.object(1)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	d.space()
 	if d.pos != len(text) {
-		return nil, errTrailing
+		return nil, 0, errTrailing
 	}
-	return object, nil
+	return object, d.size, nil
 }
 
 // decoder reads one JSON text of valid UTF-8 from left to right.
@@ -43,7 +44,22 @@ type decoder struct {
 	// loose lets the last of equal members win. Only used to find the end of a
 	// value that was refused.
 	loose bool
+	// members is how many members the outermost object may have, at most.
+	members int
+	// size is about how many bytes the values take that were read.
+	size int
 }
+
+// What values take beside the text they were read from: a string or a number in an
+// interface, a slice in one, an element of a slice, a map with up to eight members,
+// and each member of a greater one, which may have grown to twice what it needs.
+const (
+	sizeBoxed   = 16
+	sizeSlice   = 24
+	sizeElement = 16
+	sizeMap     = 48 + 288
+	sizeMember  = 96
+)
 
 // peek returns the next byte, or 0 at the end: a NUL is nowhere allowed.
 func (d *decoder) peek() byte {
@@ -78,12 +94,14 @@ func (d *decoder) value(depth int) (any, error) {
 	d.space()
 	switch c := d.peek(); {
 	case c == '"':
+		d.size += sizeBoxed
 		return d.string()
 	case c == '{':
 		return d.object(depth + 1)
 	case c == '[':
 		return d.array(depth + 1)
 	case c == '-' || isDigit(c):
+		d.size += sizeBoxed
 		return d.number()
 	}
 	rest := d.text[d.pos:]
@@ -107,10 +125,16 @@ func (d *decoder) object(depth int) (map[string]any, error) {
 		return nil, errDepth
 	}
 	d.pos++
-	object := make(map[string]any)
+	d.size += sizeMap
 	if d.take('}') {
-		return object, nil
+		return make(map[string]any), nil
 	}
+	hint := 0
+	if depth == 1 {
+		// Few tokens have more than fit in a map of the next size.
+		hint = min(d.members, 14)
+	}
+	object := make(map[string]any, hint)
 	for {
 		name, err := d.name()
 		if err != nil {
@@ -124,6 +148,9 @@ func (d *decoder) object(depth int) (map[string]any, error) {
 		if object[name] = value; len(object) == before && !d.loose {
 			return nil, errDuplicate
 		}
+		if before >= 8 {
+			d.size += sizeMember
+		}
 		if d.take('}') {
 			return object, nil
 		}
@@ -131,6 +158,49 @@ func (d *decoder) object(depth int) (map[string]any, error) {
 			return nil, errJSON
 		}
 	}
+}
+
+// skip passes over one value without keeping it or judging it.
+func (d *decoder) skip() {
+	for depth := 0; d.pos < len(d.text); {
+		switch d.text[d.pos] {
+		case '"':
+			d.skipString()
+			if depth == 0 {
+				return
+			}
+			continue
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth == 0 {
+				return
+			}
+			if depth--; depth == 0 {
+				d.pos++
+				return
+			}
+		case ',', ' ', '\t', '\n', '\r':
+			if depth == 0 {
+				return
+			}
+		}
+		d.pos++
+	}
+}
+
+// skipString passes over a string whose quote is next.
+func (d *decoder) skipString() {
+	for d.pos++; d.pos < len(d.text); d.pos++ {
+		switch d.text[d.pos] {
+		case '\\':
+			d.pos++
+		case '"':
+			d.pos++
+			return
+		}
+	}
+	d.pos = min(d.pos, len(d.text))
 }
 
 // name reads a member's name and the colon behind it.
@@ -155,10 +225,11 @@ func (d *decoder) array(depth int) ([]any, error) {
 		return nil, errDepth
 	}
 	d.pos++
-	array := []any{}
+	d.size += sizeSlice
 	if d.take(']') {
-		return array, nil
+		return []any{}, nil
 	}
+	array := make([]any, 0, 4)
 	for {
 		value, err := d.value(depth)
 		if err != nil {
@@ -166,6 +237,7 @@ func (d *decoder) array(depth int) ([]any, error) {
 		}
 		array = append(array, value)
 		if d.take(']') {
+			d.size += cap(array) * sizeElement
 			return array, nil
 		}
 		if !d.take(',') {
@@ -204,6 +276,7 @@ func (d *decoder) escaped(start int) (string, error) {
 		d.pos++
 		switch {
 		case c == '"':
+			d.size += b.Cap()
 			return b.String(), nil
 		case c == '\\':
 			r, ok := d.escape()

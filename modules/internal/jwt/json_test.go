@@ -58,7 +58,7 @@ func TestDecodeObject(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if _, err := decodeObject(test.text); err != test.want {
+			if _, _, err := decodeObject(test.text); err != test.want {
 				t.Errorf("got %v, want %v", err, test.want)
 			}
 		})

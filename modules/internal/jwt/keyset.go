@@ -14,11 +14,13 @@ import (
 	"time"
 )
 
-// The key types of RFC 7518 section 6.1 and RFC 8037 that can verify here.
+// The key types of RFC 7518 section 6.1 and RFC 8037 that can verify here. Secrets
+// come from the configuration only: no key file and no JWK set brings one.
 const (
-	ktyRSA = "RSA"
-	ktyEC  = "EC"
-	ktyOKP = "OKP"
+	ktyRSA    = "RSA"
+	ktyEC     = "EC"
+	ktyOKP    = "OKP"
+	ktySecret = "oct"
 )
 
 const (
@@ -44,13 +46,14 @@ type KeySource interface {
 	Missed()
 }
 
-// KeySet is an immutable set of public keys, safe for concurrent use. It is a
-// KeySource that always returns itself.
+// KeySet is an immutable set of keys, safe for concurrent use. It is a KeySource
+// that always returns itself.
 type KeySet struct {
 	keys []key
 	// raw is what the set was read from.
 	raw     []byte
 	skipped []error
+	refused refusals
 }
 
 type key struct {
@@ -59,6 +62,9 @@ type key struct {
 	alg    string // if not empty, the only algorithm the key is for
 	curve  elliptic.Curve
 	public crypto.PublicKey
+	// mac checks a signature with a secret, which stays inside of it. It is nil for
+	// public keys.
+	mac func(signed string, signature []byte) bool
 }
 
 // Keys returns s.
@@ -95,6 +101,36 @@ func ParseKeys(data []byte) (*KeySet, error) {
 		return ParseJWKS(data)
 	}
 	return parsePEM(data)
+}
+
+// check finds out whether one of the keys signed the token.
+func (s *KeySet) check(p *parsed, alg *algorithm) error {
+	var fitting [maxAttempts]*key
+	n, err := s.candidates(p.kid, alg, &fitting)
+	if err != nil {
+		return err
+	}
+	// An HMAC costs no more than to look it up.
+	remember := alg.kty != ktySecret
+	if remember && s.refused.has(p, alg) {
+		return errSignature
+	}
+	for _, k := range fitting[:n] {
+		if k.verifies(p, alg) {
+			return nil
+		}
+	}
+	if remember {
+		s.refused.add(p, alg)
+	}
+	return errSignature
+}
+
+func (k *key) verifies(p *parsed, alg *algorithm) bool {
+	if k.mac != nil {
+		return k.mac(p.signed, p.signature)
+	}
+	return alg.method.Verify(p.signed, p.signature, k.public) == nil
 }
 
 // candidates writes the keys that may have signed a token with this header to

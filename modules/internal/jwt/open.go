@@ -23,7 +23,7 @@ func (k *Kinded) Open(token string, now time.Time) (map[string]any, error) {
 	}
 	alg := algorithms[k.Algorithm]
 	switch {
-	case p.typ != any(k.Type):
+	case p.typ != k.Type || !p.hasType:
 		return nil, errType
 	case alg == nil || p.alg != k.Algorithm:
 		return nil, errAlgorithm
@@ -38,5 +38,6 @@ func (k *Kinded) Open(token string, now time.Time) (map[string]any, error) {
 		k.Keys.Missed()
 		return nil, err
 	}
-	return p.claims, nil
+	claims, _, err := p.claims()
+	return claims, err
 }

@@ -267,7 +267,7 @@ func TestVerifierConfiguration(t *testing.T) {
 		{"an empty audience is refused", func(i *Issuer) { i.Audiences = []string{""} }, "empty audience"},
 		{"an issuer needs algorithms", func(i *Issuer) { i.Algorithms = nil }, "no algorithms"},
 		{"none is refused", func(i *Issuer) { i.Algorithms = []string{"none"} }, `"none" does not exist`},
-		{"HS256 is refused", func(i *Issuer) { i.Algorithms = []string{"HS256"} }, `"HS256" does not exist`},
+		{"HS256 without a secret is refused", func(i *Issuer) { i.Algorithms = []string{"HS256"} }, "a public key must never check an HMAC"},
 		{"an issuer needs keys", func(i *Issuer) { i.Keys = nil }, "no keys"},
 		{"a negative leeway is refused", func(i *Issuer) { i.Leeway = -time.Second }, "negative leeway"},
 	}

@@ -1,19 +1,28 @@
 package jwt
 
-import "strings"
+import (
+	"encoding/base64"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
 
 const (
 	// maxToken is the longest token that is looked at, in bytes.
 	maxToken = 16 << 10
 	// maxHeader is the longest first segment.
 	maxHeader = 4 << 10
+	// maxHeaderMembers is how many parameters a header may have.
+	maxHeaderMembers = 32
 )
 
-// parsed is a token in strict form. Nothing in it is trusted yet.
+// parsed is a token in strict form, but for its claims: these are not worth
+// reading until the signature is known to be good. Nothing in it is trusted yet.
 type parsed struct {
 	alg, kid  string
-	typ       any // nil if there is none
-	claims    map[string]any
+	typ       string
+	hasType   bool
+	text      string // the claims, which may be no JSON
 	signed    string // what the signature covers
 	signature []byte
 }
@@ -34,48 +43,175 @@ func parse(token string) (*parsed, error) {
 		return nil, errHeader
 	}
 	p := &parsed{signed: token[:last]}
-	header, err := decodeSegmentObject(token[:first])
+	header, err := decodeText(token[:first])
 	if err != nil {
 		return nil, err
 	}
 	if err := p.readHeader(header); err != nil {
 		return nil, err
 	}
-	if p.claims, err = decodeSegmentObject(token[first+1 : last]); err != nil {
+	if p.text, err = decodeText(token[first+1 : last]); err != nil {
 		return nil, err
 	}
 	p.signature, err = decodeSegment(token[last+1:])
 	return p, err
 }
 
-func decodeSegmentObject(segment string) (map[string]any, error) {
-	b, err := decodeSegment(segment)
-	if err != nil {
-		return nil, err
-	}
-	return decodeObject(string(b))
-}
-
 // readHeader reads what a signature check needs. Other parameters have to be
-// ignored (RFC 7515 section 4), and those that offer a key are.
-func (p *parsed) readHeader(header map[string]any) error {
-	// No extension is implemented, so whatever crit lists must be refused. b64
-	// is refused also where crit was forgotten: it changes what was signed.
-	if _, ok := header["crit"]; ok {
-		return errCritical
+// ignored (RFC 7515 section 4), and those that offer a key are. They must be JSON
+// as strict as that of the claims.
+func (p *parsed) readHeader(text string) error {
+	if !utf8.ValidString(text) {
+		return errUTF8
 	}
-	if _, ok := header["b64"]; ok {
-		return errUnencoded
+	d := decoder{text: text}
+	if !d.take('{') {
+		return errJSON
 	}
-	p.typ = header["typ"]
-	var ok bool
-	if p.alg, ok = header["alg"].(string); !ok {
-		return errAlgType
-	}
-	if kid, present := header["kid"]; present {
-		if p.kid, ok = kid.(string); !ok || len(p.kid) > maxKeyID {
-			return errKidType
+	// There are a handful: looking through them costs less than a map.
+	var names [maxHeaderMembers]string
+	n := 0
+	for more := !d.take('}'); more; n++ {
+		name, err := d.name()
+		if err != nil {
+			return err
+		}
+		if n == maxHeaderMembers {
+			return errMembers
+		}
+		if slices.Contains(names[:n], name) {
+			return errDuplicate
+		}
+		names[n] = name
+		if err := p.readParameter(&d, name); err != nil {
+			return err
+		}
+		if more = !d.take('}'); more && !d.take(',') {
+			return errJSON
 		}
 	}
+	if d.space(); d.pos != len(text) {
+		return errTrailing
+	}
+	for _, name := range names[:n] {
+		switch name {
+		// No extension is implemented, so whatever crit lists must be refused. b64
+		// is refused also where crit was forgotten: it changes what was signed.
+		case "crit":
+			return errCritical
+		case "b64":
+			return errUnencoded
+		}
+	}
+	if !slices.Contains(names[:n], "alg") {
+		return errAlgType
+	}
 	return nil
+}
+
+// readParameter reads the value of one parameter.
+func (p *parsed) readParameter(d *decoder, name string) error {
+	var dst *string
+	switch name {
+	case "alg":
+		dst = &p.alg
+	case "kid":
+		dst = &p.kid
+	case "typ":
+		dst, p.hasType = &p.typ, true
+	default:
+		_, err := d.value(1)
+		return err
+	}
+	d.space()
+	if d.peek() == '"' {
+		var err error
+		if *dst, err = d.string(); err != nil {
+			return err
+		}
+		if name == "kid" && len(p.kid) > maxKeyID {
+			return errKidType
+		}
+		return nil
+	}
+	if _, err := d.value(1); err != nil {
+		return err
+	}
+	switch name {
+	case "alg":
+		return errAlgType
+	case "kid":
+		return errKidType
+	}
+	return errTypType
+}
+
+// issuer finds the iss claim, or "" where there is none or it is no string. That
+// is all that has to be known to choose the keys. Where the claims are JSON with
+// unique members, it is the one that claims finds; where they are not, claims fails.
+func (p *parsed) issuer() (string, error) {
+	d := decoder{text: p.text}
+	if !d.take('{') {
+		return "", errJSON
+	}
+	for more := !d.take('}'); more; {
+		name, err := d.name()
+		if err != nil {
+			return "", err
+		}
+		d.space()
+		if name == "iss" {
+			if d.peek() != '"' {
+				return "", nil
+			}
+			return d.string()
+		}
+		d.skip()
+		if more = !d.take('}'); more && !d.take(',') {
+			return "", errJSON
+		}
+	}
+	return "", nil
+}
+
+// claims reads the claims. size is what they take in memory, text included.
+func (p *parsed) claims() (claims map[string]any, size int, err error) {
+	claims, size, err = decodeObject(p.text)
+	return claims, size + len(p.text), err
+}
+
+var strictBase64 = base64.RawURLEncoding.Strict()
+
+// decodeText is decodeSegment into a string.
+func decodeText(segment string) (string, error) {
+	if hasLineBreak(segment) {
+		return "", errBase64
+	}
+	var short [1536]byte
+	b := short[:]
+	if n := strictBase64.DecodedLen(len(segment)); n > len(b) {
+		b = make([]byte, n)
+	}
+	n, err := strictBase64.Decode(b, []byte(segment))
+	if err != nil {
+		return "", errBase64
+	}
+	return string(b[:n]), nil
+}
+
+// decodeSegment decodes base64url without padding, of which there is one
+// spelling only: encoding/base64 lets line breaks pass, even when it is strict.
+func decodeSegment(s string) ([]byte, error) {
+	if hasLineBreak(s) {
+		return nil, errBase64
+	}
+	b, err := strictBase64.DecodeString(s)
+	if err != nil {
+		return nil, errBase64
+	}
+	return b, nil
+}
+
+func hasLineBreak(s string) bool {
+	return strings.IndexByte(s, '\n') >= 0 || strings.IndexByte(s, '\r') >= 0
 }

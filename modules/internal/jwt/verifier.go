@@ -1,8 +1,11 @@
 package jwt
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/sallyport-gateway/sallyport/modules/internal/principal"
@@ -19,13 +22,26 @@ type Issuer struct {
 	Audiences []string
 	// Algorithms are the accepted values of alg.
 	Algorithms []string
-	// Keys are the issuer's keys, and nobody else's.
+	// Keys are the issuer's public keys, and nobody else's.
 	Keys KeySource
+	// Secrets are what the issuer signs with instead of private keys, if its
+	// algorithms are those of SecretAlgorithms. It has either Keys or Secrets.
+	Secrets []Secret
+	// Type is the kind of its tokens that is accepted. Empty: TypeAny.
+	Type Type
 	// Leeway is how far the issuer's clock and ours may differ.
 	Leeway time.Duration
-	// ScopesClaim, RolesClaim and TierClaim name the claims, or with dots the
-	// paths into claims, from which the principal is made. Empty: none.
-	ScopesClaim, RolesClaim, TierClaim string
+	// SubjectClaim names the claim, or with dots the path into claims, that names
+	// the caller. Empty: sub, which tokens then must have.
+	SubjectClaim string
+	// ScopesClaims and RolesClaims are those of which each grants scopes and roles.
+	ScopesClaims, RolesClaims []string
+	// TierClaim is that of the caller's class of service. Empty: none.
+	TierClaim string
+	// Required are claims that tokens must have.
+	Required []RequiredClaim
+	// Revocations judge each use of a token. Nil: tokens are not revoked.
+	Revocations Revocations
 }
 
 // Token is a verified token. It is shared between requests and must not be
@@ -35,6 +51,8 @@ type Token struct {
 	// Issuer is the index of the token's issuer in the list that the Verifier
 	// was made of.
 	Issuer int
+
+	facts TokenFacts
 }
 
 // Verifier verifies tokens of several issuers and remembers those it verified.
@@ -51,7 +69,10 @@ type issuer struct {
 	algorithms map[string]*algorithm
 	keys       KeySource
 	leeway     time.Duration
+	kind       Type
 	mapping    mapping
+	required   []requirement
+	revoked    Revocations
 }
 
 // NewVerifier compiles issuers, whose names must differ. All errors are
@@ -86,17 +107,15 @@ func (c *Issuer) compile(index int) (*issuer, error) {
 	if len(c.Algorithms) == 0 {
 		errs = append(errs, errors.New("has no algorithms"))
 	}
-	if c.Keys == nil {
-		errs = append(errs, errors.New("has no keys"))
-	}
 	if c.Leeway < 0 {
 		errs = append(errs, errors.New("has a negative leeway"))
 	}
 	i := &issuer{
-		index: index, name: c.Name, keys: c.Keys, leeway: c.Leeway,
+		index: index, name: c.Name, keys: c.Keys, leeway: c.Leeway, revoked: c.Revocations,
 		audiences:  make(map[string]bool, len(c.Audiences)),
 		algorithms: make(map[string]*algorithm, len(c.Algorithms)),
-		mapping:    mapping{newClaimPath(c.ScopesClaim), newClaimPath(c.RolesClaim), newClaimPath(c.TierClaim)},
+		kind:       c.Type,
+		mapping:    newMapping(c),
 	}
 	for _, audience := range c.Audiences {
 		if audience == "" {
@@ -110,19 +129,76 @@ func (c *Issuer) compile(index int) (*issuer, error) {
 		}
 		i.algorithms[name] = algorithms[name]
 	}
+	errs = append(errs, c.compileKeys(i)...)
+	errs = append(errs, c.compileClaims(i)...)
 	return i, errors.Join(errs...)
+}
+
+// compileKeys makes secrets a key set, and keeps the two kinds of algorithms apart:
+// with both, whoever reads the public key could sign with it as if it were a secret.
+func (c *Issuer) compileKeys(i *issuer) []error {
+	var public, secret bool
+	for _, alg := range i.algorithms {
+		secret = secret || alg != nil && alg.kty == ktySecret
+		public = public || alg != nil && alg.kty != ktySecret
+	}
+	var errs []error
+	switch {
+	case c.Keys != nil && len(c.Secrets) > 0:
+		errs = append(errs, errors.New("has both keys and secrets"))
+	case c.Keys == nil && len(c.Secrets) == 0:
+		errs = append(errs, errors.New("has no keys"))
+	case secret && c.Keys != nil:
+		errs = append(errs, errors.New("has an HS algorithm without a secret: a public key must never check an HMAC"))
+	case public && c.Keys == nil:
+		errs = append(errs, errors.New("has secrets, which are only for HS256, HS384 and HS512"))
+	}
+	if len(c.Secrets) > 0 {
+		set, faults := newSecretSet(c.Secrets, c.Algorithms)
+		i.keys = set
+		errs = append(errs, faults...)
+	}
+	return errs
+}
+
+// compileClaims compiles what is asked of the claims.
+func (c *Issuer) compileClaims(i *issuer) []error {
+	var errs []error
+	switch c.Type {
+	case "":
+		i.kind = TypeAny
+	case TypeAny, TypeAccessToken, TypeIDToken:
+	default:
+		errs = append(errs, fmt.Errorf("type %q is not one of %s", c.Type, strings.Join(Types(), ", ")))
+	}
+	for _, required := range c.Required {
+		r, err := newRequirement(required)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		i.required = append(i.required, r)
+	}
+	for _, path := range slices.Concat(c.ScopesClaims, c.RolesClaims, []string{cmp.Or(c.SubjectClaim, "sub"), cmp.Or(c.TierClaim, "tier")}) {
+		if err := CheckClaimPath(path); err != nil {
+			errs = append(errs, fmt.Errorf("claim %q: %w", path, err))
+		}
+	}
+	return errs
 }
 
 // Verify judges one token at now. The error is always a *Failure.
 func (v *Verifier) Verify(token string, now time.Time) (*Token, error) {
-	if t := v.cache.get(token, now); t != nil {
-		return t, nil
+	if e := v.cache.get(token, now); e != nil {
+		return e.use(now)
 	}
 	p, err := parse(token)
 	if err != nil {
 		return nil, err
 	}
-	name, _ := p.claims["iss"].(string)
+	name, err := p.issuer()
+	if err != nil {
+		return nil, err
+	}
 	i := v.issuers[name]
 	if i == nil {
 		return nil, errIssuer
@@ -133,7 +209,7 @@ func (v *Verifier) Verify(token string, now time.Time) (*Token, error) {
 	}
 	e.token = token
 	v.cache.put(e, now)
-	return e.result, nil
+	return e.use(now)
 }
 
 // verify judges a token that claims to be from i.
@@ -141,6 +217,9 @@ func (i *issuer) verify(p *parsed, now time.Time) (*entry, error) {
 	alg := i.algorithms[p.alg]
 	if alg == nil {
 		return nil, errAlgorithm
+	}
+	if err := i.kind.checkHeader(p); err != nil {
+		return nil, err
 	}
 	keys, err := i.keys.Keys(now)
 	if err != nil {
@@ -150,34 +229,50 @@ func (i *issuer) verify(p *parsed, now time.Time) (*entry, error) {
 		i.keys.Missed()
 		return nil, err
 	}
-	if err := checkAudience(p.claims["aud"], i.audiences); err != nil {
+	claims, size, err := p.claims()
+	if err != nil {
 		return nil, err
 	}
-	valid, err := validity(p.claims, i.leeway)
+	e, err := i.accept(claims, now)
+	if err != nil {
+		return nil, err
+	}
+	e.keys = keys
+	e.size = size
+	return e, nil
+}
+
+// accept judges claims that i signed.
+func (i *issuer) accept(claims map[string]any, now time.Time) (*entry, error) {
+	// The keys were chosen by the iss that was found first.
+	if claims["iss"] != any(i.name) {
+		return nil, errIssuer
+	}
+	if err := checkAudience(claims["aud"], i.audiences); err != nil {
+		return nil, err
+	}
+	valid, err := validity(claims, i.leeway)
 	if err != nil {
 		return nil, err
 	}
 	if err := valid.check(now); err != nil {
 		return nil, err
 	}
-	who, err := i.mapping.principal(i.name, p.claims)
+	if err := i.kind.checkClaims(claims, i.audiences); err != nil {
+		return nil, err
+	}
+	for n := range i.required {
+		if err := i.required[n].check(claims); err != nil {
+			return nil, err
+		}
+	}
+	who, err := i.mapping.principal(i.name, claims)
 	if err != nil {
 		return nil, err
 	}
-	return &entry{issuer: i, keys: keys, result: &Token{who, i.index}, period: valid}, nil
-}
-
-// check finds out whether one of the keys signed the token.
-func (s *KeySet) check(p *parsed, alg *algorithm) error {
-	var fitting [maxAttempts]*key
-	n, err := s.candidates(p.kid, alg, &fitting)
+	facts, err := newFacts(i.name, who.ID, claims)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for _, k := range fitting[:n] {
-		if alg.method.Verify(p.signed, p.signature, k.public) == nil {
-			return nil
-		}
-	}
-	return errSignature
+	return &entry{issuer: i, result: &Token{who, i.index, facts}, period: valid}, nil
 }
