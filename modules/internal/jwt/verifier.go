@@ -274,5 +274,8 @@ func (i *issuer) accept(claims map[string]any, now time.Time) (*entry, error) {
 	if err != nil {
 		return nil, err
 	}
+	if i.revoked != nil {
+		facts.SetNames()
+	}
 	return &entry{issuer: i, result: &Token{who, i.index, facts}, period: valid}, nil
 }
