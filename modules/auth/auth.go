@@ -46,6 +46,9 @@ type Handler struct {
 	// At least one.
 	Alternatives []Alternative `json:"alternatives,omitempty"`
 
+	// Revocation says where the tokens are listed that were revoked. Default: nowhere.
+	Revocation *Revocation `json:"revocation,omitempty"`
+
 	// IdentityHeaders are more headers that are removed from requests, beside the
 	// built-in list. Case does not matter, '_' and '.' are the same as '-', and
 	// '*' at the end stands for any continuation. Default: none.
@@ -74,6 +77,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	errs := h.check()
 	for _, m := range h.given() {
 		errs = append(errs, m.check()...)
+	}
+	if h.Revocation != nil {
+		errs = append(errs, h.Revocation.check()...)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err

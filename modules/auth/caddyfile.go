@@ -34,6 +34,11 @@ import (
 //			principal    san_uri | san_dns | san_email | subject | fingerprint
 //			allow_issuer <distinguished name...>
 //		}
+//		revocation {
+//			file    <path>
+//			store
+//			max_age <duration>
+//		}
 //		identity_headers <name...>
 //		mode enforce | dry_run
 //	}
@@ -49,13 +54,17 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			h.Alternatives = append(h.Alternatives, *a)
 			return err
 		}
-		if o.Val() == identityHeaders {
+		switch o.Val() {
+		case identityHeaders:
 			return read.Values(o, valid(checkIdentityHeader), &h.IdentityHeaders)
+		case "revocation":
+			h.Revocation = new(Revocation)
+			return h.Revocation.unmarshal(o)
 		}
 		if ok, err := guard.Option(o, &h.Guard); ok {
 			return err
 		}
-		return read.Unknown(o, append(words(), identityHeaders, "mode")...)
+		return read.Unknown(o, append(words(), "revocation", identityHeaders, "mode")...)
 	})
 	return errors.Join(err, located(directive, h.check()))
 }

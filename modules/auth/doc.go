@@ -25,6 +25,11 @@
 //			principal    san_uri | san_dns | san_email | subject | fingerprint   # default: see below
 //			allow_issuer <distinguished name...>   # default: every authority that the site trusts
 //		}
+//		revocation {
+//			file    <path>                   # written by `caddy sallyport revoke`
+//			store                            # the list in `sallyport { store redis }`
+//			max_age <duration>               # of our copy of that, then 503; default 30s
+//		}
 //		identity_headers <name...>           # more headers to remove; '*' at the end
 //		mode enforce | dry_run
 //	}
@@ -52,6 +57,18 @@
 //
 // Tokens that were verified are remembered until they expire or their issuer's key
 // set changes, at most 4096 for each place.
+//
+// # Revocation
+//
+// revocation refuses tokens by their jti, sub or sid, or because they were issued
+// before a moment: verified ones, each time they are used, remembered ones too. API
+// keys are revoked in their file, certificates by whom issues them. The package
+// revocation describes the records, the file and the store. It never fails open: while
+// the gateway's copy of the store's list is older than max_age, or was not read yet,
+// tokens are answered with 503. No request waits for the store.
+//
+// What was revoked is refused within about a second, everywhere.
+// `caddy sallyport revoke add --token - --config Caddyfile` takes a token from stdin.
 //
 // # Client certificates
 //
@@ -125,7 +142,7 @@
 //	     unknown, revoked, expired, not_yet_valid, address; auth.certificate_*
 //	     unverified, expired, issuer, name
 //	400  auth.several_credentials
-//	503  auth.keys_unavailable, auth.revocation_unknown, auth.failed, with Retry-After
+//	503  auth.keys_unavailable, auth.revocations_unavailable, auth.failed, with Retry-After
 //
 // A token's signature is judged before its dates and its audience.
 //

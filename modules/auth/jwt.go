@@ -274,7 +274,9 @@ func (j *JWT) open(b *builder) error {
 		b.door(from, b.tokens[from])
 	}
 	t := b.tokens[from]
-	t.issuers = append(t.issuers, j.issuer(keys))
+	issuer := j.issuer(keys)
+	issuer.Revocations = b.revoked()
+	t.issuers = append(t.issuers, issuer)
 	t.forward = append(t.forward, j.Forward)
 	return nil
 }
@@ -353,7 +355,7 @@ var tokenReasons = [jwt.Kinds]*decision.Reason{
 	jwt.Expired:           invalid("auth.token_expired"),
 	jwt.NotYetValid:       invalid("auth.token_not_yet_valid"),
 	jwt.Revoked:           invalid("auth.token_revoked"),
-	jwt.RevocationUnknown: decision.NewReason("auth.revocation_unknown", http.StatusServiceUnavailable, titleUnavailable),
+	jwt.RevocationUnknown: decision.NewReason("auth.revocations_unavailable", http.StatusServiceUnavailable, titleUnavailable),
 }
 
 // tokenReason is why err refused a token. What is not a refusal is a failure of

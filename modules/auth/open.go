@@ -5,6 +5,8 @@ import (
 	"io"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/sallyport-gateway/sallyport/modules/internal/jwt"
 )
 
 // builder makes of a handler's alternatives what judges requests. The handler gets
@@ -13,17 +15,23 @@ type builder struct {
 	*Handler
 	ctx    caddy.Context
 	tokens map[source]*tokens
+
+	revocations jwt.Revocations
+	judged      bool // something asked for revocations
 }
 
 // open makes a door of each source of credentials.
 func (h *Handler) open(ctx caddy.Context) error {
-	b := &builder{h, ctx, make(map[source]*tokens)}
-	var errs []error
+	b := &builder{Handler: h, ctx: ctx, tokens: make(map[source]*tokens)}
+	errs := []error{b.openRevocations()}
 	for _, m := range h.given() {
 		errs = append(errs, m.open(b))
 	}
 	for _, t := range b.tokens {
 		errs = append(errs, t.compile())
+	}
+	if h.Revocation != nil && !b.judged {
+		errs = append(errs, errors.New("revocation: auth has no tokens that could be revoked"))
 	}
 	return errors.Join(errs...)
 }
