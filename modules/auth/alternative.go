@@ -11,6 +11,11 @@ import (
 
 // Alternative is one way to authenticate. Exactly one of its fields is set.
 type Alternative struct {
+	// All are two to four alternatives whose credentials are all needed. The first
+	// one's principal is the caller; what the others say about scopes, roles or
+	// claims is not used, they are conditions. Groups are not nested.
+	All []Alternative `json:"all,omitempty"`
+
 	// JWT accepts signed tokens of one issuer.
 	JWT *JWT `json:"jwt,omitempty"`
 
@@ -56,10 +61,20 @@ func words() []string {
 	return list
 }
 
-// method returns what is set, if it is exactly one.
+// wordAll begins a group.
+const wordAll = "all"
+
+// maxMembers bounds the members of a group: what is found out about a request lives
+// on the stack.
+const maxMembers = 4
+
+// method returns what is set, if it is exactly one; nil for a group.
 func (a *Alternative) method() (method, error) {
 	var set method
 	n := 0
+	if a.All != nil {
+		n++
+	}
 	for _, m := range methods {
 		if given, ok := m.of(a); ok {
 			set = given
@@ -67,7 +82,7 @@ func (a *Alternative) method() (method, error) {
 		}
 	}
 	if n != 1 {
-		return nil, errors.New("not exactly one of " + strings.Join(words(), ", "))
+		return nil, errors.New("not exactly one of " + strings.Join(append(words(), wordAll), ", "))
 	}
 	return set, nil
 }
@@ -83,19 +98,46 @@ func newMethod(word string) (*Alternative, method) {
 	return nil, nil
 }
 
-// given returns the methods of the alternatives that have one.
-func (h *Handler) given() []method {
+// leaf is a place in the tree of alternatives.
+type leaf struct {
+	alternative int
+	member      int // in its group, or 0
+}
+
+// leaves returns the methods of the alternatives and where each stands.
+func (h *Handler) leaves() ([]method, []leaf) {
 	var list []method
+	var at []leaf
 	for i := range h.Alternatives {
-		if m, err := h.Alternatives[i].method(); err == nil {
-			list = append(list, m)
+		for j, a := range h.Alternatives[i].members() {
+			if m, err := a.method(); err == nil && m != nil {
+				list, at = append(list, m), append(at, leaf{i, j})
+			}
 		}
 	}
+	return list, at
+}
+
+// given returns the methods of the alternatives.
+func (h *Handler) given() []method {
+	list, _ := h.leaves()
 	return list
 }
 
-// taken is what alternatives have that only one of them can have.
+// members are what a group consists of, or the alternative alone.
+func (a *Alternative) members() []Alternative {
+	if a.All != nil {
+		return a.All
+	}
+	return []Alternative{*a}
+}
+
+// taken is what alternatives have that only one of them can have: a credential has
+// to say by its place, and a token by its issuer, for which alternative it is.
 type taken map[string]string
+
+// groupKey is where taken keeps the group whose members are being looked at.
+const groupKey = "group"
 
 // once refuses what was taken before.
 func (t taken) once(key, what string) error {
@@ -114,6 +156,12 @@ func (t taken) place(s source, word string) error {
 		return fmt.Errorf("%s and %s are both read from %s", other, word, s.name)
 	}
 	t[key] = word
+	if group := t[groupKey]; group != "" {
+		if _, twice := t[group+" "+s.key()]; twice {
+			return fmt.Errorf("all: two members are read from %s, where only one credential can be", s.name)
+		}
+		t[group+" "+s.key()] = word
+	}
 	return nil
 }
 
@@ -125,12 +173,39 @@ func (h *Handler) checkAlternatives() []error {
 	var errs []error
 	seen := make(taken)
 	for i := range h.Alternatives {
-		m, err := h.Alternatives[i].method()
-		if err != nil {
-			errs = append(errs, fmt.Errorf("alternatives[%d]: %w", i, err))
+		a, name := &h.Alternatives[i], fmt.Sprintf("alternatives[%d]", i)
+		if _, err := a.method(); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
 			continue
 		}
-		errs = append(errs, m.claims(seen)...)
+		if a.All != nil {
+			seen[groupKey] = name
+			errs = append(errs, checkGroup(name, a.All)...)
+		}
+		for _, member := range a.members() {
+			if m, err := member.method(); err == nil && m != nil {
+				errs = append(errs, m.claims(seen)...)
+			}
+		}
+		delete(seen, groupKey)
 	}
 	return slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+}
+
+// checkGroup returns what is wrong with the members of a group as such.
+func checkGroup(name string, members []Alternative) []error {
+	var errs []error
+	if len(members) < 2 || len(members) > maxMembers {
+		errs = append(errs, fmt.Errorf("%s: all has %d members, not 2 to %d", name, len(members), maxMembers))
+	}
+	for j := range members {
+		if members[j].All != nil {
+			errs = append(errs, fmt.Errorf("%s: all[%d]: a group in a group", name, j))
+			continue
+		}
+		if _, err := members[j].method(); err != nil {
+			errs = append(errs, fmt.Errorf("%s: all[%d]: %w", name, j, err))
+		}
+	}
+	return errs
 }

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -15,7 +16,6 @@ import (
 	"github.com/sallyport-gateway/sallyport/caddyfile/read"
 	"github.com/sallyport-gateway/sallyport/modules/auth/apikey"
 	"github.com/sallyport-gateway/sallyport/modules/internal/decision"
-	"github.com/sallyport-gateway/sallyport/modules/internal/principal"
 	"github.com/sallyport-gateway/sallyport/modules/internal/secret"
 )
 
@@ -124,7 +124,7 @@ func (a *APIKey) open(b *builder) error {
 		return fmt.Errorf("api_key: %w", err)
 	}
 	b.hold(store)
-	b.door(a.source(), &keys{store, a.Forward})
+	b.door(a.source(), &keys{store, b.leaf, a.Forward})
 	return nil
 }
 
@@ -140,18 +140,20 @@ func logReload(s apikey.State) {
 // keys are the API keys of one file.
 type keys struct {
 	store   *apikey.Store
+	leaf    leaf
 	forward bool
 }
 
-func (k *keys) verify(key string, client netip.Addr, now time.Time) (*principal.Principal, bool, *decision.Reason, error) {
+func (k *keys) verify(_ context.Context, key string, client netip.Addr, now time.Time) verdict {
 	who, err := k.store.Verify(key, client, now)
 	if err != nil {
-		return nil, false, keyReason(err), err
+		return verdict{reason: keyReason(err), cause: err}
 	}
-	return who, k.forward, nil, nil
+	return verdict{who: who, leaf: k.leaf, forward: k.forward}
 }
 
 func (*keys) token() bool { return false }
+func (*keys) dear() bool  { return false }
 
 // keyReasons are the refusals of API keys.
 var keyReasons = map[error]*decision.Reason{

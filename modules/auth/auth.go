@@ -46,6 +46,14 @@ type Handler struct {
 	// At least one.
 	Alternatives []Alternative `json:"alternatives,omitempty"`
 
+	// Optional lets requests without any credential pass, with no principal. A bad
+	// credential is refused all the same. Default: false.
+	Optional bool `json:"optional,omitempty"`
+
+	// Failures limits the failed attempts of each client. Default: 60/m with a burst
+	// of 120.
+	Failures *Failures `json:"failures,omitempty"`
+
 	// Revocation says where the tokens are listed that were revoked. Default: nowhere.
 	Revocation *Revocation `json:"revocation,omitempty"`
 
@@ -55,8 +63,8 @@ type Handler struct {
 	IdentityHeaders []string `json:"identity_headers,omitempty"`
 
 	identity   *identityHeaders
-	doors      []door
-	standing   []standing
+	tree       tree
+	standing   []standing // what the methods' open added
 	challenges challenges
 	held       []io.Closer
 }
@@ -87,13 +95,10 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.open(ctx); err != nil {
 		return err
 	}
-	var sources []string
-	for _, d := range h.doors {
-		if d.source.kind == inAuthorization || d.source.kind == inHeader {
-			sources = append(sources, d.source.name)
-		}
+	if err := h.openFailures(); err != nil {
+		return err
 	}
-	h.identity = newIdentityHeaders(h.IdentityHeaders, sources)
+	h.identity = newIdentityHeaders(h.IdentityHeaders, h.tree.headers())
 	h.challenges = newChallenges(h.given())
 	if err := h.warnPlain(ctx); err != nil {
 		return err
@@ -138,31 +143,50 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if req == nil {
 		return next.ServeHTTP(w, r)
 	}
-	found := judge(h.doors, h.standing, r, held, req.Client, time.Now())
-	if found.reason != nil {
+	found := h.tree.judge(&attempt{r: r, held: held, client: req.Client, now: time.Now()})
+	switch {
+	case found.reason == reasonNone && h.Optional:
+	case found.reason != nil:
 		if !h.DryRun() {
-			h.challenges.set(w.Header(), found.reason, found.door != nil && found.door.verifier.token())
+			h.challenges.set(w.Header(), &found)
 		}
 		if err := h.Deny(w, r, found.reason, found.cause); err != nil {
 			return err
 		}
 		return next.ServeHTTP(w, r)
 	}
+	// Also if it is nobody: what a handler in front found out is not for this one.
 	req.Principal = found.who
+	forget(r)
 	h.Allow()
-	if found.door == nil { // a standing credential
-		return next.ServeHTTP(w, r)
-	}
-	if found.door.source.kind == inQuery {
-		// RFC 6750 section 2.3; what the backend says is added to it.
-		w.Header().Set("Cache-Control", "private")
-	}
-	if found.forward || h.DryRun() {
-		found.door.source.restore(r.Header, held)
-	} else {
-		remove(r, held, found.door.source)
-	}
+	h.pass(w, r, held, &found)
 	return next.ServeHTTP(w, r)
+}
+
+// forget drops what a handler in front, such as basic_auth, says about the caller:
+// a value that was set stands before what guard.Expose shows.
+func forget(r *http.Request) {
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.DeleteByPrefix("http.auth.user.")
+	}
+}
+
+// pass makes r what the backend gets: without the credentials, unless they are to
+// stay.
+func (h *Handler) pass(w http.ResponseWriter, r *http.Request, held http.Header, o *outcome) {
+	for i := range o.found[:o.n] {
+		c := &o.found[i]
+		s := c.door.source
+		if s.kind == inQuery {
+			// RFC 6750 section 2.3; what the backend says is added to it.
+			w.Header().Set("Cache-Control", "private")
+		}
+		if c.forward || h.DryRun() {
+			s.restore(r.Header, held)
+		} else {
+			remove(r, held, s)
+		}
+	}
 }
 
 // remove takes the credential out of r. One from the query also stands in the

@@ -34,6 +34,11 @@ import (
 //			principal    san_uri | san_dns | san_email | subject | fingerprint
 //			allow_issuer <distinguished name...>
 //		}
+//		all {
+//			<two to four of jwt, api_key, mtls>
+//		}
+//		optional
+//		failures <rate> [burst <number>] | off
 //		revocation {
 //			file    <path>
 //			store
@@ -43,30 +48,66 @@ import (
 //		mode enforce | dry_run
 //	}
 //
-// jwt and api_key may be repeated.
+// jwt, api_key and all may be repeated.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	directive := *d // stays on the directive's line
-	const identityHeaders = "identity_headers"
-	err := read.Block(d, append(words(), identityHeaders), func(o *caddyfile.Dispenser) error {
-		if a, m := newMethod(o.Val()); m != nil {
-			err := m.unmarshal(o)
-			h.Alternatives = append(h.Alternatives, *a)
-			return err
-		}
-		switch o.Val() {
-		case identityHeaders:
-			return read.Values(o, valid(checkIdentityHeader), &h.IdentityHeaders)
-		case "revocation":
-			h.Revocation = new(Revocation)
-			return h.Revocation.unmarshal(o)
-		}
-		if ok, err := guard.Option(o, &h.Guard); ok {
-			return err
-		}
-		return read.Unknown(o, append(words(), "revocation", identityHeaders, "mode")...)
-	})
+	err := read.Block(d, append(words(), wordAll, wordIdentityHeaders), h.option)
 	return errors.Join(err, located(directive, h.check()))
+}
+
+const wordIdentityHeaders = "identity_headers"
+
+func (h *Handler) option(o *caddyfile.Dispenser) error {
+	if a, err := unmarshalMethod(o); a != nil {
+		h.Alternatives = append(h.Alternatives, *a)
+		return err
+	}
+	switch o.Val() {
+	case wordAll:
+		all, err := unmarshalGroup(o)
+		h.Alternatives = append(h.Alternatives, Alternative{All: all})
+		return err
+	case "optional":
+		return read.Flag(o, &h.Optional)
+	case "failures":
+		h.Failures = new(Failures)
+		return h.Failures.unmarshal(o)
+	case "revocation":
+		h.Revocation = new(Revocation)
+		return h.Revocation.unmarshal(o)
+	case wordIdentityHeaders:
+		return read.Values(o, valid(checkIdentityHeader), &h.IdentityHeaders)
+	}
+	if ok, err := guard.Option(o, &h.Guard); ok {
+		return err
+	}
+	return read.Unknown(o, append(words(), wordAll, "optional", "failures", "revocation", wordIdentityHeaders, "mode")...)
+}
+
+// unmarshalMethod reads the method on which o stands, if it is one.
+func unmarshalMethod(o *caddyfile.Dispenser) (*Alternative, error) {
+	a, m := newMethod(o.Val())
+	if m == nil {
+		return nil, nil
+	}
+	return a, m.unmarshal(o)
+}
+
+func unmarshalGroup(o *caddyfile.Dispenser) ([]Alternative, error) {
+	members := []Alternative{} // a group of none is refused as such
+	err := read.Block(o, words(), func(o *caddyfile.Dispenser) error {
+		a, err := unmarshalMethod(o)
+		switch {
+		case a != nil:
+			members = append(members, *a)
+			return err
+		case o.Val() == wordAll:
+			return o.Err("a group in a group")
+		}
+		return read.Unknown(o, words()...)
+	})
+	return members, err
 }
 
 // readQuietly is read.Value for what may be, or contain, a secret: the value does

@@ -14,12 +14,17 @@ const (
 	titleInvalid     = "The credential is not valid."
 	titleSeveral     = "The request has more than one credential."
 	titleUnavailable = "Authentication is not possible at the moment."
+	titleTooMany     = "There were too many failed attempts to authenticate."
 )
 
 var (
 	reasonNone    = decision.NewReason("auth.no_credential", http.StatusUnauthorized, titleRequired)
 	reasonSeveral = decision.NewReason("auth.several_credentials", http.StatusBadRequest, titleSeveral)
-	reasonFailed  = decision.NewReason("auth.failed", http.StatusServiceUnavailable, titleUnavailable)
+	// reasonIncomplete is for a group with a member missing. To a caller it is as if
+	// one were wrong: members could be guessed one by one otherwise.
+	reasonIncomplete = invalid("auth.incomplete")
+	reasonTooMany    = decision.NewReason("auth.too_many_failures", http.StatusTooManyRequests, titleTooMany)
+	reasonFailed     = decision.NewReason("auth.failed", http.StatusServiceUnavailable, titleUnavailable)
 )
 
 func invalid(code string) *decision.Reason {
@@ -63,17 +68,21 @@ func newChallenges(methods []method) challenges {
 	return c
 }
 
-// set writes the headers that belong to a refusal for reason. They are copies:
-// Caddy's header directive replaces values in place.
-func (c *challenges) set(h http.Header, reason *decision.Reason, token bool) {
+// set writes the headers that belong to a refusal. They are copies: Caddy's header
+// directive replaces values in place.
+func (c *challenges) set(h http.Header, o *outcome) {
 	values := c.bare
 	switch {
-	case reason.Status == http.StatusServiceUnavailable:
+	case o.reason == reasonTooMany:
+		h["Retry-After"] = []string{seconds(o.wait)}
+		return
+	case o.reason.Status == http.StatusServiceUnavailable:
 		h["Retry-After"] = []string{retryAfter}
 		return
-	case reason.Status == http.StatusBadRequest:
+	case o.reason.Status == http.StatusBadRequest:
 		values = c.badRequest
-	case token:
+	case o.token:
+		// Whatever is wrong: which of several credentials it is would be a hint.
 		values = c.invalidToken
 	}
 	if len(values) > 0 {

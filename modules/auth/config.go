@@ -12,7 +12,7 @@ const maxName = 64
 
 // check returns everything that is wrong with the configuration as a whole.
 func (h *Handler) check() []error {
-	errs := h.checkAlternatives()
+	errs := append(h.checkAlternatives(), h.Failures.check()...)
 	for i, name := range h.IdentityHeaders {
 		if err := checkIdentityHeader(name); err != nil {
 			errs = append(errs, fmt.Errorf("identity_headers[%d]: %q %w", i, name, err))

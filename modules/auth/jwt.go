@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -18,7 +19,6 @@ import (
 	"github.com/sallyport-gateway/sallyport/modules/internal/jwks"
 	"github.com/sallyport-gateway/sallyport/modules/internal/jwt"
 	"github.com/sallyport-gateway/sallyport/modules/internal/keysets"
-	"github.com/sallyport-gateway/sallyport/modules/internal/principal"
 )
 
 const (
@@ -271,13 +271,14 @@ func (j *JWT) open(b *builder) error {
 	from := j.From.source()
 	if b.tokens[from] == nil {
 		b.tokens[from] = new(tokens)
-		b.door(from, b.tokens[from])
 	}
 	t := b.tokens[from]
+	b.door(from, t)
 	issuer := j.issuer(keys)
 	issuer.Revocations = b.revoked()
 	t.issuers = append(t.issuers, issuer)
 	t.forward = append(t.forward, j.Forward)
+	t.leaves = append(t.leaves, b.leaf)
 	return nil
 }
 
@@ -322,6 +323,7 @@ func (j *JWT) algorithms() []string {
 type tokens struct {
 	issuers  []jwt.Issuer
 	forward  []bool // by issuer
+	leaves   []leaf // by issuer
 	verifier *jwt.Verifier
 }
 
@@ -331,15 +333,16 @@ func (t *tokens) compile() (err error) {
 	return err
 }
 
-func (t *tokens) verify(token string, _ netip.Addr, now time.Time) (*principal.Principal, bool, *decision.Reason, error) {
-	verified, err := t.verifier.Verify(token, now)
+func (t *tokens) verify(ctx context.Context, token string, _ netip.Addr, now time.Time) verdict {
+	verified, err := t.verifier.Verify(ctx, token, now)
 	if err != nil {
-		return nil, false, tokenReason(err), err
+		return verdict{reason: tokenReason(err), cause: err}
 	}
-	return verified.Principal, t.forward[verified.Issuer], nil, nil
+	return verdict{who: verified.Principal, leaf: t.leaves[verified.Issuer], forward: t.forward[verified.Issuer]}
 }
 
 func (*tokens) token() bool { return true }
+func (*tokens) dear() bool  { return true }
 
 // tokenReasons are the refusals of tokens, by kind of failure.
 var tokenReasons = [jwt.Kinds]*decision.Reason{

@@ -158,7 +158,7 @@ func TestFloodOfRandomKeyIDs(t *testing.T) {
 	noLeaks(t)
 	dir, _, _ := files(t)
 	i := newIssuer(t)
-	g := gatetest.Run(t, site(dir, blockJWKS(i)))
+	g := gatetest.Run(t, site(dir, blockJWKS(i)+"\nfailures off"))
 	good := append(bearer(token(keyA, issuerA, nil)), "X-Forwarded-For", address)
 	until(t, g, good...)
 	fetches := i.fetches.Load()
@@ -318,6 +318,21 @@ func TestJSONIsRefused(t *testing.T) {
 		{"a bad parameter", `{"jwt":{` + good + `,"from":{"query":"a&b"}}}`, "from:"},
 		{"a bad claim", `{"jwt":{` + good + `,"roles_claim":".roles"}}`, "roles"},
 		{"an issuer twice", `{"jwt":{` + good + `}},{"jwt":{` + good + `}}`, "given twice"},
+		{"a group of none", `{"all":[]}`, "alternatives[0]: all has 0 members, not 2 to 4"},
+		{"a group of one", `{"all":[{"jwt":{` + good + `}}]}`, "alternatives[0]: all has 1 members, not 2 to 4"},
+		{"a group of five", `{"all":[{},{},{},{},{}]}`, "alternatives[0]: all has 5 members, not 2 to 4"},
+		{"a group in a group", `{"all":[{"mtls":{}},{"all":[{"jwt":{` + good + `}}]}]}`, "alternatives[0]: all[1]: a group in a group"},
+		{"a group with an empty member", `{"all":[{"mtls":{}},{}]}`, "alternatives[0]: all[1]: not exactly one"},
+		{"a bad member", `{"all":[{"mtls":{}},{"jwt":{"issuer":"i","key_file":"k"}}]}`, "audience is missing"},
+		{"a group beside another method", `{"mtls":{},"all":[{"jwt":{` + good + `}}]}`, "alternatives[0]: not exactly one"},
+		{"two members of one place", `{"all":[{"jwt":{` + good + `}},{"jwt":{"issuer":"j","audience":["a"],"key_file":"k"}}]}`, "two members are read from Authorization"},
+		{"an issuer in a group and alone", `{"jwt":{` + good + `}},{"all":[{"mtls":{}},{"jwt":{` + good + `}}]}`, "the same issuer and source are given twice"},
+		{"a key's place in a group and alone", `{"api_key":{"keys_file":"k","pepper":"{env.P}"}},{"all":[{"mtls":{}},{"api_key":{"keys_file":"l","pepper":"{env.P}"}}]}`, "X-Api-Key is given twice"},
+		{"certificates in a group and alone", `{"mtls":{}},{"all":[{"mtls":{}},{"jwt":{` + good + `}}]}`, "mtls is given twice"},
+		{"failures at a bad rate", `{"jwt":{` + good + `}}],"failures":{"rate":"60"},"match":[`, "failures: rate \"60\": not a rate"},
+		{"failures off at a rate", `{"jwt":{` + good + `}}],"failures":{"rate":"60/m","off":true},"match":[`, "failures: off has no rate"},
+		{"failures with a negative burst", `{"jwt":{` + good + `}}],"failures":{"burst":-1},"match":[`, "failures: burst -1"},
+		{"failures that take long to be forgiven", `{"jwt":{` + good + `}}],"failures":{"rate":"1/d","burst":2},"match":[`, "more than a day"},
 		{"no keys file", `{"api_key":{"pepper":"{env.P}"}}`, "keys_file is missing"},
 		{"no pepper", `{"api_key":{"keys_file":"k"}}`, "pepper is missing"},
 		{"a literal pepper", `{"api_key":{"keys_file":"k","pepper":"hunter2"}}`, "not as its value"},

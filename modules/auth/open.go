@@ -2,7 +2,9 @@ package auth
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -15,17 +17,28 @@ type builder struct {
 	*Handler
 	ctx    caddy.Context
 	tokens map[source]*tokens
+	leaf   leaf // whose method is being opened
 
 	revocations jwt.Revocations
 	judged      bool // something asked for revocations
 }
 
-// open makes a door of each source of credentials.
+// open makes a door of each source of credentials, and of each alternative what it
+// needs.
 func (h *Handler) open(ctx caddy.Context) error {
 	b := &builder{Handler: h, ctx: ctx, tokens: make(map[source]*tokens)}
+	h.tree.branches = make([]branch, len(h.Alternatives))
 	errs := []error{b.openRevocations()}
-	for _, m := range h.given() {
+	methods, leaves := h.leaves()
+	for i, m := range methods {
+		b.leaf = leaves[i]
+		n := len(h.standing)
 		errs = append(errs, m.open(b))
+		at := &h.tree.branches[b.leaf.alternative]
+		at.group = h.Alternatives[b.leaf.alternative].All != nil
+		for _, s := range h.standing[n:] {
+			at.standing = append(at.standing, member{s, b.leaf.member})
+		}
 	}
 	for _, t := range b.tokens {
 		errs = append(errs, t.compile())
@@ -33,10 +46,26 @@ func (h *Handler) open(ctx caddy.Context) error {
 	if h.Revocation != nil && !b.judged {
 		errs = append(errs, errors.New("revocation: auth has no tokens that could be revoked"))
 	}
+	if len(h.tree.doors) > maxDoors {
+		errs = append(errs, fmt.Errorf("credentials from more than %d places", maxDoors))
+	}
 	return errors.Join(errs...)
 }
 
-func (b *builder) door(s source, v verifier) { b.doors = append(b.doors, door{s, v}) }
+// door lets the alternative whose method is being opened have credentials from s,
+// which v judges. v may be nil if s has a door already.
+func (b *builder) door(s source, v verifier) {
+	i := slices.IndexFunc(b.tree.doors, func(d door) bool { return d.source == s })
+	if i < 0 {
+		i = len(b.tree.doors)
+		b.tree.doors = append(b.tree.doors, door{s, v})
+	}
+	at := &b.tree.branches[b.leaf.alternative]
+	at.doors |= 1 << i
+	if b.Alternatives[b.leaf.alternative].All != nil {
+		b.tree.grouped |= 1 << i
+	}
+}
 
 // hold keeps c until the handler's end. It may be nil.
 func (b *builder) hold(c io.Closer) {

@@ -8,11 +8,13 @@ import (
 	"time"
 
 	xrate "golang.org/x/time/rate"
+
+	"github.com/sallyport-gateway/sallyport/modules/internal/rate"
 )
 
 func mustLimit(tb testing.TB, r string, burst, keys int) *limit {
 	tb.Helper()
-	parsed, err := parseRate(r)
+	parsed, err := rate.Parse(r)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -119,7 +121,7 @@ func BenchmarkFloorXTimeRate(b *testing.B) {
 
 func BenchmarkFloorXTimeRateRefused(b *testing.B) {
 	b.ReportAllocs()
-	l := xrate.NewLimiter(xrate.Every(maxPeriod), 1)
+	l := xrate.NewLimiter(xrate.Every(rate.MaxPeriod), 1)
 	for b.Loop() {
 		l.Allow()
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sallyport-gateway/sallyport/caddyfile/read"
 	"github.com/sallyport-gateway/sallyport/modules/internal/guard"
+	"github.com/sallyport-gateway/sallyport/modules/internal/rate"
 )
 
 // UnmarshalCaddyfile reads the directive:
@@ -192,7 +193,7 @@ func readZoneOption(o *caddyfile.Dispenser, z *Zone) error {
 
 func readRate(o *caddyfile.Dispenser, dst *string) error {
 	return read.Value(o, func(s string) (string, error) {
-		_, err := parseRate(s)
+		_, err := rate.Parse(s)
 		return s, err
 	}, dst)
 }

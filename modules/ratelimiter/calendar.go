@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/sallyport-gateway/sallyport/modules/internal/rate"
 )
 
 // calendar counts requests in windows of the calendar, in UTC: days, weeks that
@@ -69,7 +71,7 @@ var errCalendarSyntax = errors.New("not a number of requests in a calendar windo
 // parseCalendar reads <number>/<day|week|month>.
 func parseCalendar(s string) (number int64, word string, err error) {
 	text, word, found := strings.Cut(s, "/")
-	if !found || !plainNumber(text) || calendars[word] == nil {
+	if !found || !rate.IsPlain(text) || calendars[word] == nil {
 		return 0, "", errCalendarSyntax
 	}
 	number, err = strconv.ParseInt(text, 10, 64)

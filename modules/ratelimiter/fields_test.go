@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/dunglas/httpsfv"
+
+	"github.com/sallyport-gateway/sallyport/modules/internal/rate"
 )
 
 func TestLimitItems(t *testing.T) {
@@ -35,11 +37,12 @@ func TestLimitItems(t *testing.T) {
 func TestFieldsAreStructuredFields(t *testing.T) {
 	random := rand.New(rand.NewPCG(10, 11))
 	for range 2000 {
-		period := 1 + random.Int64N(int64(maxPeriod))
-		number := 1 + random.Int64N(max(1, period/int64(minInterval)))
+		period := 1 + random.Int64N(int64(rate.MaxPeriod))
+		number := 1 + random.Int64N(max(1, period/int64(rate.MinInterval)))
 		burst := 1 + random.IntN(1000)
-		l, err := newLimit(rate{number, time.Duration(period)}, burst, minKeys)
-		if err != nil || l.interval < int64(minInterval) {
+		l, err := newLimit(rate.Rate{Number: number, Period: time.Duration(period)}, burst, minKeys)
+		// The interval is the exact one, rounded up.
+		if err != nil || l.interval < int64(rate.MinInterval) || l.interval*number < period || (l.interval-1)*number >= period {
 			continue
 		}
 		used := random.Int64N(l.window + 1)

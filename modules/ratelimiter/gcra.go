@@ -3,15 +3,15 @@ package ratelimiter
 import (
 	"errors"
 	"time"
+
+	"github.com/sallyport-gateway/sallyport/modules/internal/rate"
 )
 
 // Bounds of a zone's numbers. They keep every sum of GCRA far inside an int64
 // of nanoseconds: the clock and two windows are less than four years.
 const (
-	minInterval = time.Microsecond
-	maxPeriod   = 365 * 24 * time.Hour
-	maxWindow   = 366 * 24 * time.Hour
-	maxBurst    = 1_000_000_000
+	maxWindow = 366 * 24 * time.Hour
+	maxBurst  = 1_000_000_000
 )
 
 // limit is a rate and a burst, compiled for GCRA (ITU-T I.371, the virtual
@@ -42,10 +42,10 @@ type limit struct {
 //
 // The interval is rounded up to whole nanoseconds: a rate is never exceeded, and
 // falls short by less than 0.1 % at a million a second, the highest there is.
-func newLimit(r rate, burst, maxKeys int) (limit, error) {
-	interval := (int64(r.period) + r.number - 1) / r.number
+func newLimit(r rate.Rate, burst, maxKeys int) (limit, error) {
+	interval := (int64(r.Period) + r.Number - 1) / r.Number
 	if burst == 0 {
-		burst = int(min(r.number, maxBurst))
+		burst = int(min(r.Number, maxBurst))
 	}
 	if interval > int64(maxWindow)/int64(burst) {
 		return limit{}, errors.New("burst takes more than a year to come back at this rate")

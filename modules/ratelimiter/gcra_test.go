@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"github.com/sallyport-gateway/sallyport/modules/internal/rate"
 )
 
 // fakeClock is a clock that a test sets.
@@ -90,9 +92,9 @@ type bucket struct {
 	last                   int64
 }
 
-func newBucket(r rate, burst int) *bucket {
+func newBucket(r rate.Rate, burst int) *bucket {
 	return &bucket{
-		perNano: big.NewRat(r.number, int64(r.period)),
+		perNano: big.NewRat(r.Number, int64(r.Period)),
 		burst:   big.NewRat(int64(burst), 1),
 		tokens:  big.NewRat(int64(burst), 1),
 	}
@@ -117,7 +119,7 @@ func (b *bucket) allows() bool { return b.tokens.Cmp(one) >= 0 }
 func TestDecisionsAreThoseOfAnExactTokenBucket(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	// The period is a whole number of intervals, so that rounding plays no part.
-	for _, r := range []rate{{50, time.Second}, {1, time.Second}, {6, time.Minute}, {1000, 10 * time.Hour}, {1_000_000, time.Second}} {
+	for _, r := range []rate.Rate{{Number: 50, Period: time.Second}, {Number: 1, Period: time.Second}, {Number: 6, Period: time.Minute}, {Number: 1000, Period: 10 * time.Hour}, {Number: 1_000_000, Period: time.Second}} {
 		for _, burst := range []int{1, 2, 7, 100} {
 			l, err := newLimit(r, burst, minKeys)
 			if err != nil {
@@ -156,7 +158,7 @@ func arrival(random *rand.Rand, l *limit) int64 {
 func TestNoStretchOfTimeHasMoreThanBurstAndRateAllow(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	// Rates whose interval is not a whole number of nanoseconds.
-	for _, r := range []rate{{3, time.Second}, {7, time.Minute}, {999_983, time.Second}, {11, time.Microsecond * 13}} {
+	for _, r := range []rate.Rate{{Number: 3, Period: time.Second}, {Number: 7, Period: time.Minute}, {Number: 999_983, Period: time.Second}, {Number: 11, Period: time.Microsecond * 13}} {
 		burst := 1 + random.IntN(20)
 		l, err := newLimit(r, burst, minKeys)
 		if err != nil {
@@ -174,7 +176,7 @@ func TestNoStretchOfTimeHasMoreThanBurstAndRateAllow(t *testing.T) {
 			for j := i; j < len(times); j++ {
 				// count ≤ burst + t·number/period, without fractions:
 				// the stretch includes both its ends.
-				if int64(j-i+1-burst)*int64(r.period) > (times[j]-times[i])*r.number {
+				if int64(j-i+1-burst)*int64(r.Period) > (times[j]-times[i])*r.Number {
 					t.Fatalf("%s burst %d: %d admitted in %g s", r, burst, j-i+1, secondsOf(times[j]-times[i]))
 				}
 			}
@@ -184,9 +186,9 @@ func TestNoStretchOfTimeHasMoreThanBurstAndRateAllow(t *testing.T) {
 
 func TestALoneKeyGetsItsNominalRate(t *testing.T) {
 	for _, tt := range []struct {
-		r     rate
+		r     rate.Rate
 		burst int
-	}{{rate{50, time.Second}, 1}, {rate{3, time.Second}, 5}, {rate{999_983, time.Second}, 100}, {rate{1000, 24 * time.Hour}, 10}} {
+	}{{rate.Rate{Number: 50, Period: time.Second}, 1}, {rate.Rate{Number: 3, Period: time.Second}, 5}, {rate.Rate{Number: 999_983, Period: time.Second}, 100}, {rate.Rate{Number: 1000, Period: 24 * time.Hour}, 10}} {
 		l, err := newLimit(tt.r, tt.burst, minKeys)
 		if err != nil {
 			t.Fatal(err)
@@ -201,7 +203,7 @@ func TestALoneKeyGetsItsNominalRate(t *testing.T) {
 			}
 			now += max(0, l.wait(c.used))
 		}
-		nominal := secondsOf(int64(tt.r.period)) * float64(requests-tt.burst) / float64(tt.r.number)
+		nominal := secondsOf(int64(tt.r.Period)) * float64(requests-tt.burst) / float64(tt.r.Number)
 		if took := secondsOf(now); took > nominal*1.001+secondsOf(l.interval) {
 			t.Errorf("%s burst %d: %d requests took %g s, nominally %g", tt.r, tt.burst, requests, took, nominal)
 		}
@@ -238,7 +240,7 @@ func TestABurstThatTakesMoreThanAYearIsRefused(t *testing.T) {
 		rate  string
 		burst int
 	}{{"1/365d", 2}, {"1/d", 367}, {"1/h", maxBurst}} {
-		r, err := parseRate(tt.rate)
+		r, err := rate.Parse(tt.rate)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 	"unsafe"
+
+	"github.com/sallyport-gateway/sallyport/modules/internal/rate"
 )
 
 // slots is how many keys the table has memory for.
@@ -129,7 +131,7 @@ func TestAFloodFreesNoOffender(t *testing.T) {
 func TestNoKeyOfAFullTableGetsMoreThanItsLimit(t *testing.T) {
 	// Ten times more keys than slots, each with its exact bucket beside it.
 	const keys = 10 * minKeys
-	r, burst := rate{1, time.Minute}, 3
+	r, burst := rate.Rate{Number: 1, Period: time.Minute}, 3
 	l, err := newLimit(r, burst, minKeys)
 	if err != nil {
 		t.Fatal(err)

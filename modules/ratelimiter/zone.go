@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/sallyport-gateway/sallyport/modules/internal/rate"
 )
 
 const (
@@ -173,7 +175,7 @@ func (t *Tier) limit(keys int) (limit, error) {
 		}
 		return newCalendarLimit(number, word, keys), nil
 	}
-	r, err := parseRate(t.Rate)
+	r, err := rate.Parse(t.Rate)
 	if err != nil {
 		return limit{}, fmt.Errorf("rate %q: %w", t.Rate, err)
 	}

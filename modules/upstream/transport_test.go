@@ -79,7 +79,7 @@ func TestTheAssertionIsAboutTheRequestAsItIsSent(t *testing.T) {
 	set := set(t, l.signingKey(t))
 	path, query, _ := strings.Cut(got.RequestURI, "?")
 	v := assertion.Verifier{Issuer: "gate", Audience: "orders", Keys: set}
-	accepted, err := v.Verify(token, assertion.Target{Method: "PUT", Path: path, Query: query}, time.Now())
+	accepted, err := v.Verify(t.Context(), token, assertion.Target{Method: "PUT", Path: path, Query: query}, time.Now())
 	if err != nil {
 		t.Fatalf("%s %s: %v", got.Method, got.RequestURI, err)
 	}

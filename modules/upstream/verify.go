@@ -227,7 +227,7 @@ func (v *Verifier) decide(r *http.Request, req *guard.Request, lines []string) (
 	}
 	now := time.Now()
 	arrived := assertion.Target{Method: req.Method, Path: req.RawPath, Query: req.RawQuery}
-	accepted, err := v.verify.Verify(lines[0], arrived, now)
+	accepted, err := v.verify.Verify(r.Context(), lines[0], arrived, now)
 	if err != nil {
 		return reasonOf(err), err
 	}

@@ -1,6 +1,7 @@
 package jwks
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -54,7 +55,7 @@ func (f *File) Close() error {
 func (f *File) Keys(time.Time) (*jwt.KeySet, error) { return f.current.Load(), nil }
 
 // Missed implements jwt.KeySource. The file is looked at often enough.
-func (f *File) Missed() {}
+func (f *File) Missed(context.Context, *jwt.KeySet) (*jwt.KeySet, error) { return nil, nil }
 
 // follow reads the file again and again. It compares the content: modification
 // times are too coarse, and a link may lead to another file at any time.

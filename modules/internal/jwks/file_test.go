@@ -64,7 +64,7 @@ func TestFileIsFollowed(t *testing.T) {
 		if strings.Join(log, "\n") != strings.Join(want, "\n") {
 			t.Errorf("told\n%s", strings.Join(log, "\n"))
 		}
-		f.Missed()
+		_, _ = f.Missed(t.Context(), nil)
 		for range 2 {
 			if err := f.Close(); err != nil {
 				t.Error(err)

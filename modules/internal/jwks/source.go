@@ -20,10 +20,6 @@ const (
 	minRetry = 2 * time.Second
 	maxRetry = 5 * time.Minute
 
-	// missInterval is how long after an attempt the next one may be caused by a
-	// token.
-	missInterval = 15 * time.Second
-
 	// maxStale is how long keys stay in force without a successful fetch.
 	maxStale = 24 * time.Hour
 )
@@ -42,7 +38,7 @@ type Source struct {
 	observe func(Event)
 
 	current atomic.Pointer[fetched]
-	missed  chan struct{}
+	rounds  *rounds
 
 	once   sync.Once
 	ctx    context.Context
@@ -77,7 +73,7 @@ func New(url string, observe func(Event)) (*Source, error) {
 }
 
 func newSource(url string, transport http.RoundTripper, observe func(Event)) *Source {
-	s := &Source{url: url, client: newClient(transport), observe: observe, missed: make(chan struct{}, 1), done: make(chan struct{})}
+	s := &Source{url: url, client: newClient(transport), observe: observe, rounds: newRounds(), done: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.count()
 	return s
@@ -112,14 +108,6 @@ func (s *Source) Keys(now time.Time) (*jwt.KeySet, error) {
 	return f.keys, nil
 }
 
-// Missed implements jwt.KeySource: it brings the next fetch forward.
-func (s *Source) Missed() {
-	select {
-	case s.missed <- struct{}{}:
-	default:
-	}
-}
-
 // Ready returns an error until keys were fetched for the first time. Later the
 // source stays ready, also when it fails: taking every gateway out of service
 // because an issuer is down would take down what does not need it.
@@ -134,7 +122,7 @@ func (s *Source) Ready() error {
 // long, but not while somebody asks.
 func (s *Source) want(err error) error {
 	s.Start()
-	s.Missed()
+	_, _, _ = s.rounds.ask(time.Now())
 	return err
 }
 
@@ -142,16 +130,12 @@ func (s *Source) run() {
 	defer close(s.done)
 	retry, failing := minRetry, false
 	for {
-		// Tokens up to now are served by the fetch that begins now.
-		select {
-		case <-s.missed:
-		default:
-		}
-		began := time.Now()
+		s.rounds.begin(time.Now())
 		next, changed, err := s.fetch()
 		if s.ctx.Err() != nil {
 			return
 		}
+		s.rounds.end(err)
 		s.counted(err)
 		if err == nil {
 			retry = minRetry
@@ -162,15 +146,15 @@ func (s *Source) run() {
 			failing = err != nil
 			s.tell(err)
 		}
-		if !s.wait(began, next) {
+		if !s.wait(next) {
 			return
 		}
 	}
 }
 
 // wait returns when the next fetch is due: after next, or when a token misses a
-// key and the last fetch is long enough ago. It returns false at the end.
-func (s *Source) wait(began time.Time, next time.Duration) bool {
+// key and may cause one. It returns false at the end.
+func (s *Source) wait(next time.Duration) bool {
 	timer := time.NewTimer(next - time.Duration(rand.Int64N(int64(next)/10)))
 	defer timer.Stop()
 	select {
@@ -178,9 +162,9 @@ func (s *Source) wait(began time.Time, next time.Duration) bool {
 		return false
 	case <-timer.C:
 		return true
-	case <-s.missed:
+	case <-s.rounds.wake:
 	}
-	early := time.NewTimer(time.Until(began.Add(missInterval)))
+	early := time.NewTimer(s.rounds.until(time.Now()))
 	defer early.Stop()
 	select {
 	case <-s.ctx.Done():
@@ -208,6 +192,7 @@ func (s *Source) fetch() (next time.Duration, changed bool, err error) {
 		return 0, false, err
 	}
 	s.current.Store(&fetched{keys, time.Now()})
+	s.rounds.replaced()
 	return next, true, nil
 }
 

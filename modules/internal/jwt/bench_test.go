@@ -24,12 +24,12 @@ func benchClaims() string {
 func BenchmarkSeenToken(b *testing.B) {
 	v := testVerifier(b)
 	token := signed(benchClaims())
-	if _, err := v.Verify(token, testNow); err != nil {
+	if _, err := v.Verify(b.Context(), token, testNow); err != nil {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		v.Verify(token, testNow)
+		v.Verify(b.Context(), token, testNow)
 	}
 }
 
@@ -90,7 +90,7 @@ func BenchmarkNewToken(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := v.Verify(token, testNow); err != nil {
+				if _, err := v.Verify(b.Context(), token, testNow); err != nil {
 					b.Fatal(err)
 				}
 				v.cache.forget(token)
@@ -119,7 +119,7 @@ func BenchmarkRefused(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := v.Verify(token, testNow); err == nil {
+				if _, err := v.Verify(b.Context(), token, testNow); err == nil {
 					b.Fatal("accepted")
 				}
 			}

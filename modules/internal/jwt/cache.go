@@ -40,7 +40,8 @@ type entry struct {
 	keys   *KeySet
 	result *Token
 	period
-	// size is what the claims take in memory, and with put all of the entry.
+	// size is what the claims take in memory, and once it is in the cache all of the
+	// entry.
 	size int
 }
 
@@ -56,7 +57,9 @@ func (c *cache) set(token string) *cacheSet {
 	return &c.sets[maphash.String(c.seed, token)%cacheSets]
 }
 
-// get returns the good entry of token, or nil.
+// get returns the entry of token, or nil. Its keys are in force; its period and
+// revocations are for use to judge: a client that goes on to send its expired token
+// costs no signature check each time.
 func (c *cache) get(token string, now time.Time) *entry {
 	set := c.set(token)
 	for i := range set.ways {
@@ -64,7 +67,7 @@ func (c *cache) get(token string, now time.Time) *entry {
 		if e == nil || e.token != token {
 			continue
 		}
-		if !e.good(now) {
+		if !e.signed(now) {
 			return nil
 		}
 		return e
@@ -75,11 +78,7 @@ func (c *cache) get(token string, now time.Time) *entry {
 // put keeps e in place of the same token, of entries that are no longer good and, as
 // long as there is no room, of those that expire first.
 func (c *cache) put(e *entry, now time.Time) {
-	e.size += len(e.token) + sizeEntry
-	if who := e.result.Principal; who != nil {
-		e.size += sizeElement * (cap(who.Scopes) + cap(who.Roles))
-	}
-	if e.size > maxSetBytes {
+	if e.size = e.whole(); e.size > maxSetBytes {
 		return
 	}
 	// The token may be a part of a long cookie header.
@@ -109,6 +108,15 @@ func (c *cache) put(e *entry, now time.Time) {
 	set.ways[free].Store(e)
 }
 
+// whole is what e takes in memory, with its token, claims and lists.
+func (e *entry) whole() int {
+	size := sizeEntry + e.size + allocated(len(e.token))
+	if who := e.result.Principal; who != nil {
+		size += sizeElement * (cap(who.Scopes) + cap(who.Roles))
+	}
+	return size
+}
+
 // first is the way of the entry that expires first. There is one.
 func (s *cacheSet) first() int {
 	first := -1
@@ -121,14 +129,21 @@ func (s *cacheSet) first() int {
 	return first
 }
 
-func (e *entry) good(now time.Time) bool {
+// good says that e may be used, but for revocations.
+func (e *entry) good(now time.Time) bool { return e.check(now) == nil && e.signed(now) }
+
+// signed says that the keys in force signed the token.
+func (e *entry) signed(now time.Time) bool {
 	keys, err := e.issuer.keys.Keys(now)
-	return err == nil && keys == e.keys && e.check(now) == nil
+	return err == nil && keys == e.keys
 }
 
-// use returns the token, unless it was revoked meanwhile. One that was stays in the
-// cache: using it again costs nothing more.
+// use returns the token, unless it has expired or was revoked meanwhile. One that was
+// revoked stays in the cache: using it again costs nothing more.
 func (e *entry) use(now time.Time) (*Token, error) {
+	if err := e.check(now); err != nil {
+		return nil, err
+	}
 	if err := e.result.facts.judge(e.issuer.revoked, now); err != nil {
 		return nil, err
 	}

@@ -1,8 +1,11 @@
 package jwt
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -24,7 +27,10 @@ func (r *rotating) Keys(time.Time) (*KeySet, error) {
 	return r.keys, nil
 }
 
-func (r *rotating) Missed() { r.missed++ }
+func (r *rotating) Missed(context.Context, *KeySet) (*KeySet, error) {
+	r.missed++
+	return nil, nil
+}
 
 func rotatingVerifier(t testing.TB, source *rotating) *Verifier {
 	t.Helper()
@@ -38,18 +44,18 @@ func rotatingVerifier(t testing.TB, source *rotating) *Verifier {
 func TestSeenTokenIsNotVerifiedAgain(t *testing.T) {
 	v := testVerifier(t)
 	token := signed(claims(""))
-	first, err := v.Verify(token, testNow)
+	first, err := v.Verify(t.Context(), token, testNow)
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := v.Verify(token, testNow)
+	second, err := v.Verify(t.Context(), token, testNow)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if first != second {
 		t.Error("the second result is another one")
 	}
-	if n := testing.AllocsPerRun(100, func() { v.Verify(token, testNow) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { v.Verify(t.Context(), token, testNow) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
@@ -58,12 +64,28 @@ func TestSeenTokenExpires(t *testing.T) {
 	v := testVerifier(t)
 	token := signed(claims(""))
 	for after, want := range map[time.Duration]error{0: nil, 629 * time.Second: nil, 630 * time.Second: errExpired, -91 * time.Second: errFuture} {
-		if _, err := v.Verify(token, testNow); err != nil {
+		if _, err := v.Verify(t.Context(), token, testNow); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := v.Verify(token, testNow.Add(after)); err != want {
+		if _, err := v.Verify(t.Context(), token, testNow.Add(after)); err != want {
 			t.Errorf("%s later: got %v, want %v", after, err, want)
 		}
+	}
+}
+
+func TestExpiredTokenIsNotVerifiedAgain(t *testing.T) {
+	v := testVerifier(t)
+	token := signed(claims(""))
+	if _, err := v.Verify(t.Context(), token, testNow); err != nil {
+		t.Fatal(err)
+	}
+	n := testing.AllocsPerRun(100, func() {
+		if _, err := v.Verify(t.Context(), token, testNow.Add(time.Hour)); err != errExpired {
+			t.Errorf("got %v", err)
+		}
+	})
+	if n != 0 {
+		t.Errorf("%v allocations", n)
 	}
 }
 
@@ -96,15 +118,15 @@ func TestSeenTokenGoesWithItsKey(t *testing.T) {
 			}
 		}
 	}
-	if source.missed != 6 {
-		t.Errorf("the source was told %d times of a key it does not have, want 6", source.missed)
+	if source.missed != 10 {
+		t.Errorf("the source was asked %d times for newer keys, want 10", source.missed)
 	}
 }
 
 func TestOnlyTheWholeTokenIsFound(t *testing.T) {
 	v := testVerifier(t)
 	token := signed(claims(""))
-	if _, err := v.Verify(token, testNow); err != nil {
+	if _, err := v.Verify(t.Context(), token, testNow); err != nil {
 		t.Fatal(err)
 	}
 	set := v.cache.set(token)
@@ -114,11 +136,11 @@ func TestOnlyTheWholeTokenIsFound(t *testing.T) {
 	for i := range set.ways {
 		v.cache.set(other).ways[i].Store(set.ways[i].Load())
 	}
-	got, err := v.Verify(other, testNow)
+	got, err := v.Verify(t.Context(), other, testNow)
 	if err != nil || got.Principal.ID != "bob" {
 		t.Errorf("got %v, %v", got, err)
 	}
-	if got, _ := v.Verify(token[:len(token)-1], testNow); got != nil {
+	if got, _ := v.Verify(t.Context(), token[:len(token)-1], testNow); got != nil {
 		t.Error("a part of the token is accepted")
 	}
 }
@@ -149,13 +171,7 @@ func TestFullSetGivesUpWhatExpiresFirst(t *testing.T) {
 	put := func(token string, lives time.Duration) {
 		c.put(&entry{token: token, issuer: i, keys: i.keys.(*KeySet), result: new(Token), period: period{until: testNow.Add(lives)}}, testNow)
 	}
-	// Tokens whose hashes choose one set.
-	var tokens []string
-	for n := 0; len(tokens) < cacheWays+2; n++ {
-		if token := fmt.Sprint(n); c.set(token) == &c.sets[0] {
-			tokens = append(tokens, token)
-		}
-	}
+	tokens := tokensOfOneSet(c, cacheWays+2)
 	for n, token := range tokens[:cacheWays] {
 		put(token, time.Duration(4+n*(7-2*n))*time.Minute) // 4, 9, 10, 7
 	}
@@ -169,6 +185,117 @@ func TestFullSetGivesUpWhatExpiresFirst(t *testing.T) {
 	}
 }
 
+// filled is how many bytes the entries of a set take.
+func (s *cacheSet) filled() (entries, bytes int) {
+	for i := range s.ways {
+		if e := s.ways[i].Load(); e != nil {
+			entries++
+			bytes += e.size
+		}
+	}
+	return entries, bytes
+}
+
+func TestCacheIsBoundedInBytes(t *testing.T) {
+	c := newCache()
+	i := &issuer{keys: &KeySet{}}
+	for n := range cacheSets * cacheWays {
+		until := testNow.Add(time.Hour + time.Duration(n*7919%1000)*time.Second)
+		c.put(&entry{token: fmt.Sprint(n), issuer: i, keys: i.keys.(*KeySet), result: new(Token), size: n * 7907 % maxSetBytes, period: period{until: until}}, testNow)
+	}
+	total, entries := 0, 0
+	for s := range c.sets {
+		n, bytes := c.sets[s].filled()
+		if bytes > maxSetBytes {
+			t.Fatalf("a set has %d bytes", bytes)
+		}
+		total, entries = total+bytes, entries+n
+	}
+	if entries < cacheSets || total < cacheSets*maxSetBytes/2 {
+		t.Errorf("%d entries of %d bytes together", entries, total)
+	}
+}
+
+func TestEntryOfAllBytesTakesTheSet(t *testing.T) {
+	c := newCache()
+	i := &issuer{keys: &KeySet{}}
+	put := func(token string, size int) {
+		c.put(&entry{token: token, issuer: i, keys: i.keys.(*KeySet), result: new(Token), size: size, period: period{until: testNow.Add(time.Hour)}}, testNow)
+	}
+	tokens := tokensOfOneSet(c, 3)
+	put(tokens[0], 100)
+	put(tokens[1], 100)
+	most := maxSetBytes - (&entry{token: tokens[2], result: new(Token)}).whole()
+	put(tokens[2], most+1)
+	if n, _ := c.set(tokens[0]).filled(); n != 2 || c.get(tokens[2], testNow) != nil {
+		t.Error("an entry that is too great is not kept and takes nobody's place")
+	}
+	put(tokens[2], most)
+	if n, bytes := c.set(tokens[0]).filled(); n != 1 || bytes != maxSetBytes || c.get(tokens[2], testNow) == nil {
+		t.Errorf("%d entries with %d bytes", n, bytes)
+	}
+	put(tokens[0], 100)
+	if n, _ := c.set(tokens[0]).filled(); n != 1 || c.get(tokens[0], testNow) == nil {
+		t.Error("a small one takes the place of the great one")
+	}
+}
+
+// tokensOfOneSet returns n tokens whose hashes choose the first set.
+func tokensOfOneSet(c *cache, n int) []string {
+	var tokens []string
+	for k := 0; len(tokens) < n; k++ {
+		if token := fmt.Sprint(k); c.set(token) == &c.sets[0] {
+			tokens = append(tokens, token)
+		}
+	}
+	return tokens
+}
+
+func TestEntriesThatAreNoLongerGoodMakeRoom(t *testing.T) {
+	c := newCache()
+	i := &issuer{keys: &KeySet{}}
+	tokens := tokensOfOneSet(c, 3)
+	put := func(token string, keys *KeySet, lives time.Duration) {
+		c.put(&entry{token: token, issuer: i, keys: keys, result: new(Token), period: period{until: testNow.Add(lives)}}, testNow)
+	}
+	put(tokens[0], &KeySet{}, time.Hour) // of keys that are withdrawn
+	put(tokens[1], i.keys.(*KeySet), -time.Second)
+	put(tokens[2], i.keys.(*KeySet), time.Hour)
+	if n, _ := c.set(tokens[0]).filled(); n != 1 {
+		t.Errorf("%d entries", n)
+	}
+}
+
+// A token is a part of a header, which may be of 16 kB; a cookie more so.
+func TestCacheKeepsNoMoreThanTheToken(t *testing.T) {
+	v := testVerifier(t)
+	i := v.issuers[testIssuer]
+	const n = 200
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	counted := 0
+	for k := range n {
+		token := signed(claims(fmt.Sprintf("jti:%d", k)))
+		header := strings.Repeat("x", 64<<10) + token
+		if _, err := v.Verify(t.Context(), header[64<<10:], testNow); err != nil {
+			t.Fatal(err)
+		}
+		// A bad signature is remembered, too.
+		header = strings.Repeat("x", 64<<10) + token[:len(token)-20] + "AAAAAAAAAAAAAAAAAAAA"
+		if _, err := v.Verify(t.Context(), header[64<<10:], testNow); err != errSignature {
+			t.Fatal(err)
+		}
+		counted += v.cache.get(token, testNow).size + 1024
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if taken := int(after.HeapAlloc) - int(before.HeapAlloc); taken > 2*counted {
+		t.Errorf("%d tokens take %d bytes", n, taken)
+	}
+	runtime.KeepAlive(i)
+}
+
 func TestConcurrentUse(t *testing.T) {
 	source := &rotating{keys: keySet(t, jwkOf("rsa", &rsaKey.PublicKey))}
 	v := rotatingVerifier(t, source)
@@ -177,7 +304,7 @@ func TestConcurrentUse(t *testing.T) {
 	for g := range 4 {
 		wg.Go(func() {
 			for i := range 200 {
-				_, err := v.Verify(tokens[i%3], testNow)
+				_, err := v.Verify(t.Context(), tokens[i%3], testNow)
 				if (err != nil) != (i%3 == 2) {
 					t.Errorf("token %d: %v", i%3, err)
 				}

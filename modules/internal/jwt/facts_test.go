@@ -48,7 +48,7 @@ func TestRevocationIsJudgedAtEachUse(t *testing.T) {
 		{"taken back", nil, nil},
 	} {
 		answer = step.answer
-		got, err := v.Verify(token, testNow)
+		got, err := v.Verify(t.Context(), token, testNow)
 		if err != step.want || (got == nil) != (err != nil) {
 			t.Errorf("%s: got %v, %v", step.name, got, err)
 		}

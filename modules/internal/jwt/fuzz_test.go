@@ -27,7 +27,7 @@ func FuzzToken(f *testing.F) {
 	v := testVerifier(f)
 	f.Fuzz(func(t *testing.T, header, claims, tail string) {
 		token := sign("EdDSA", edKey, header, claims) + tail
-		got, err := v.Verify(token, testNow)
+		got, err := v.Verify(t.Context(), token, testNow)
 		if err != nil {
 			if failure := (*Failure)(nil); !errors.As(err, &failure) {
 				t.Fatalf("%v is not a Failure", err)

@@ -51,15 +51,20 @@ type decoder struct {
 }
 
 // What values take beside the text they were read from: a string or a number in an
-// interface, a slice in one, an element of a slice, a map with up to eight members,
-// and each member of a greater one, which may have grown to twice what it needs.
+// interface; a slice in one and each element it has room for; a map, its first eight
+// members, what it costs to have more, and each of those, with room to grow.
 const (
 	sizeBoxed   = 16
 	sizeSlice   = 24
 	sizeElement = 16
-	sizeMap     = 48 + 288
+	sizeMap     = 48
+	sizeMembers = 288
+	sizeTable   = 512
 	sizeMember  = 96
 )
+
+// allocated is what the memory of n bytes takes: there are not blocks of every size.
+func allocated(n int) int { return n + n/8 + 16 }
 
 // peek returns the next byte, or 0 at the end: a NUL is nowhere allowed.
 func (d *decoder) peek() byte {
@@ -148,7 +153,12 @@ func (d *decoder) object(depth int) (map[string]any, error) {
 		if object[name] = value; len(object) == before && !d.loose {
 			return nil, errDuplicate
 		}
-		if before >= 8 {
+		switch {
+		case before == 0:
+			d.size += sizeMembers
+		case before == 8:
+			d.size += sizeTable
+		case before > 8:
 			d.size += sizeMember
 		}
 		if d.take('}') {
@@ -269,14 +279,17 @@ func (d *decoder) string() (string, error) {
 // escaped reads the rest of a string that began at start, from its first
 // backslash on.
 func (d *decoder) escaped(start int) (string, error) {
+	end := decoder{text: d.text, pos: start - 1}
+	end.skipString()
 	var b strings.Builder
+	b.Grow(end.pos - start) // it gets no longer
 	b.WriteString(d.text[start:d.pos])
 	for d.pos < len(d.text) {
 		c := d.text[d.pos]
 		d.pos++
 		switch {
 		case c == '"':
-			d.size += b.Cap()
+			d.size += allocated(b.Cap())
 			return b.String(), nil
 		case c == '\\':
 			r, ok := d.escape()

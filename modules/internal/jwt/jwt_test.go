@@ -1,6 +1,7 @@
 package jwt
 
 import (
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -140,7 +141,7 @@ func testVerifier(t testing.TB) *Verifier {
 
 // judge returns the detail of the refusal, or "" if the token is accepted.
 func judge(v *Verifier, token string) string {
-	_, err := v.Verify(token, testNow)
+	_, err := v.Verify(context.Background(), token, testNow)
 	var failure *Failure
 	if err != nil && !errors.As(err, &failure) {
 		return "not a Failure: " + err.Error()
@@ -217,7 +218,7 @@ func TestPrincipal(t *testing.T) {
 	v := testVerifier(t)
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			token, err := v.Verify(signed(test.claims), testNow)
+			token, err := v.Verify(t.Context(), signed(test.claims), testNow)
 			if err != nil {
 				if err.Error() != test.want {
 					t.Errorf("got %v, want %s", err, test.want)
@@ -234,7 +235,7 @@ func TestPrincipal(t *testing.T) {
 }
 
 func TestNumbersStayExact(t *testing.T) {
-	token, err := testVerifier(t).Verify(signed(claims("id:9007199254740993")), testNow)
+	token, err := testVerifier(t).Verify(t.Context(), signed(claims("id:9007199254740993")), testNow)
 	if err != nil {
 		t.Fatal(err)
 	}

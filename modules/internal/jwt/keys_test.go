@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	mathrand "math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -36,11 +37,58 @@ func swap(jwk, name, value string) string {
 	return "{" + strings.Join(out, ",") + "}"
 }
 
+// rocaModulus makes a modulus as the generator of CVE-2017-15361 did: its primes are
+// k*M + 65537^a mod M, where M is the product of the first 126 primes.
+func rocaModulus(t *testing.T) *big.Int {
+	t.Helper()
+	m, found := big.NewInt(1), 0
+	for n := int64(2); found < 126; n++ {
+		if p := big.NewInt(n); p.ProbablyPrime(10) {
+			m.Mul(m, p)
+			found++
+		}
+	}
+	random := mathrand.New(mathrand.NewPCG(1, 2))
+	prime := func() *big.Int {
+		for {
+			p := new(big.Int).Exp(big.NewInt(65537), new(big.Int).SetUint64(random.Uint64()), m)
+			k := new(big.Int).SetUint64(random.Uint64N(1<<52) | 1<<52)
+			if p.Add(p, k.Mul(k, m)); p.ProbablyPrime(1) {
+				return p
+			}
+		}
+	}
+	n := new(big.Int).Mul(prime(), prime())
+	if n.BitLen() < minRSABits {
+		t.Fatalf("%d bits", n.BitLen())
+	}
+	return n
+}
+
+func TestKeysOfOtherOriginAreNotTakenForROCA(t *testing.T) {
+	random := mathrand.New(mathrand.NewPCG(3, 4))
+	n := new(big.Int)
+	for range 20000 {
+		b := make([]byte, 32)
+		for i := range b {
+			b[i] = byte(random.Uint32())
+		}
+		b[31] |= 1
+		if isROCA(n.SetBytes(b)) {
+			t.Fatalf("%x", b)
+		}
+	}
+	if isROCA(rsaKey.N) || isROCA(otherRSA.N) {
+		t.Error("a key of ours")
+	}
+}
+
 // Cases S5, S12 and J4: each key is refused alone, and is left out beside a good one.
 func TestUnusableJWKIsLeftOut(t *testing.T) {
 	goodRSA, goodEC, goodOKP := jwkOf("r", &rsaKey.PublicKey), jwkOf("e", &ecKey.PublicKey), jwkOf("o", edKey.Public())
 	//lint:ignore SA1019 GenerateKey refuses so few bits
 	weak := must(rsa.GenerateMultiPrimeKey(rand.Reader, 2, 1024))
+	roca := base64.RawURLEncoding.EncodeToString(rocaModulus(t).Bytes())
 	x := base64.RawURLEncoding.EncodeToString(make([]byte, 31)) + "AQ"
 	tests := []struct{ name, jwk string }{
 		{"S5: a symmetric key", `{"kty":"oct","kid":"r","k":"c2VjcmV0"}`},
@@ -52,6 +100,7 @@ func TestUnusableJWKIsLeftOut(t *testing.T) {
 		{"S12: RSA exponent of 5 octets", swap(goodRSA, "e", `"AQAAAAE"`)},
 		{"S12: RSA exponent that is 65537 in 64 bits", swap(goodRSA, "e", `"AQAAAAAAAQAB"`)},
 		{"S12: RSA exponent of 32 bits", swap(goodRSA, "e", `"_____w"`)},
+		{"S12: RSA modulus of CVE-2017-15361", swap(goodRSA, "n", `"`+roca+`"`)},
 		{"S12: RSA modulus even", swap(goodRSA, "n", `"`+base64.RawURLEncoding.EncodeToString(new(big.Int).Lsh(rsaKey.N, 1).Bytes())+`"`)},
 		{"RSA modulus with a zero octet in front", swap(goodRSA, "n", `"`+base64.RawURLEncoding.EncodeToString(append([]byte{0}, rsaKey.N.Bytes()...))+`"`)},
 		{"RSA modulus empty", swap(goodRSA, "n", `""`)},

@@ -2,6 +2,7 @@ package jwt
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -9,6 +10,7 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
+	"math/big"
 	"math/bits"
 	"slices"
 	"time"
@@ -35,15 +37,21 @@ const (
 	maxKeyID = 256
 )
 
-// KeySource hands out an issuer's keys. It must be safe for concurrent use and
-// must not block: it is asked for every token.
+// KeySource hands out an issuer's keys. It must be safe for concurrent use.
 type KeySource interface {
-	// Keys returns the keys in force at now. An error means that there are
-	// none, for reasons that lie with us or the issuer, not with the caller.
+	// Keys returns the keys in force at now. It must not block: it is asked for
+	// every token. An error means that there are none, for reasons that lie with us
+	// or the issuer, not with the caller.
 	Keys(now time.Time) (*KeySet, error)
-	// Missed says that a token named a key that is not in the set, or did not
-	// verify: the issuer may have new keys. Attackers can cause it at will.
-	Missed()
+	// Missed says that a token could not be verified by the keys in seen: the issuer
+	// may have newer ones. seen is nil if there were none at all. Attackers can cause
+	// it at will, so it may wait for newer keys only as long, as often and for as many
+	// callers at once as the source can afford, and not longer than ctx.
+	//
+	// It returns other keys than seen, to judge the token once more; or nil if seen is
+	// what the token has to be judged by; or an error if nobody can say at the moment
+	// whether the issuer has newer keys.
+	Missed(ctx context.Context, seen *KeySet) (*KeySet, error)
 }
 
 // KeySet is an immutable set of keys, safe for concurrent use. It is a KeySource
@@ -70,8 +78,8 @@ type key struct {
 // Keys returns s.
 func (s *KeySet) Keys(time.Time) (*KeySet, error) { return s, nil }
 
-// Missed does nothing: this set does not change.
-func (s *KeySet) Missed() {}
+// Missed returns nothing: this set does not change.
+func (s *KeySet) Missed(context.Context, *KeySet) (*KeySet, error) { return nil, nil }
 
 // Len returns the number of usable keys, which is never 0.
 func (s *KeySet) Len() int { return len(s.keys) }
@@ -104,7 +112,7 @@ func ParseKeys(data []byte) (*KeySet, error) {
 }
 
 // check finds out whether one of the keys signed the token.
-func (s *KeySet) check(p *parsed, alg *algorithm) error {
+func (s *KeySet) check(p *parsed, alg *algorithm) *Failure {
 	var fitting [maxAttempts]*key
 	n, err := s.candidates(p.kid, alg, &fitting)
 	if err != nil {
@@ -136,7 +144,7 @@ func (k *key) verifies(p *parsed, alg *algorithm) bool {
 // candidates writes the keys that may have signed a token with this header to
 // dst and returns how many there are. A key without an id, as from a PEM file,
 // stands in where no key has the token's kid.
-func (s *KeySet) candidates(kid string, alg *algorithm, dst *[maxAttempts]*key) (int, error) {
+func (s *KeySet) candidates(kid string, alg *algorithm, dst *[maxAttempts]*key) (int, *Failure) {
 	n, err := s.match(alg, dst, func(id string) bool { return kid == "" || id == kid })
 	if n == 0 && err == nil && kid != "" {
 		n, err = s.match(alg, dst, func(id string) bool { return id == "" })
@@ -147,7 +155,7 @@ func (s *KeySet) candidates(kid string, alg *algorithm, dst *[maxAttempts]*key) 
 	return n, err
 }
 
-func (s *KeySet) match(alg *algorithm, dst *[maxAttempts]*key, id func(string) bool) (int, error) {
+func (s *KeySet) match(alg *algorithm, dst *[maxAttempts]*key, id func(string) bool) (int, *Failure) {
 	n := 0
 	for i := range s.keys {
 		k := &s.keys[i]
@@ -195,6 +203,34 @@ func checkRSA(p *rsa.PublicKey) error {
 		return errors.New("RSA modulus is even")
 	case p.E < 3 || p.E%2 == 0 || bits.Len(uint(p.E)) > 31:
 		return fmt.Errorf("RSA exponent %d is not usable", p.E)
+	case isROCA(p.N):
+		return errors.New("RSA modulus is from a generator whose keys can be factored (CVE-2017-15361)")
 	}
 	return nil
+}
+
+// rocaPrimes are primes in each of which the powers of 65537 are so few that a modulus
+// of another origin is hardly ever one of them in all.
+var rocaPrimes = [...]uint64{
+	11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157,
+}
+
+// isROCA finds the fingerprint of the keys of CVE-2017-15361 (Nemec and others, The
+// Return of Coppersmith's Attack, 2017, section 2.4): their primes, and so the
+// modulus, are powers of 65537 modulo every small prime.
+func isROCA(n *big.Int) bool {
+	var rest big.Int
+	for _, prime := range rocaPrimes {
+		r := rest.Mod(n, new(big.Int).SetUint64(prime)).Uint64()
+		power := uint64(1)
+		found := false
+		for range prime {
+			found = found || power == r
+			power = power * 65537 % prime
+		}
+		if !found {
+			return false
+		}
+	}
+	return true
 }

@@ -1,6 +1,9 @@
 package jwt
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Kinded is a kind of token that is no access token: it has a type of its own (RFC
 // 8725 section 3.11), one algorithm, and a key id.
@@ -15,8 +18,8 @@ type Kinded struct {
 
 // Open returns the claims of a token of this kind that one of the keys signed. What
 // they say is for the caller to judge; their names are unique at every level,
-// numbers are json.Number. The error is always a *Failure.
-func (k *Kinded) Open(token string, now time.Time) (map[string]any, error) {
+// numbers are json.Number. It waits as Verify does. The error is always a *Failure.
+func (k *Kinded) Open(ctx context.Context, token string, now time.Time) (map[string]any, error) {
 	p, err := parse(token)
 	if err != nil {
 		return nil, err
@@ -30,12 +33,7 @@ func (k *Kinded) Open(token string, now time.Time) (map[string]any, error) {
 	case p.kid == "":
 		return nil, errNoKid
 	}
-	keys, err := k.Keys.Keys(now)
-	if err != nil {
-		return nil, errNoKeys
-	}
-	if err := keys.check(p, alg); err != nil {
-		k.Keys.Missed()
+	if _, err := signer(ctx, k.Keys, p, alg, now); err != nil {
 		return nil, err
 	}
 	claims, _, err := p.claims()

@@ -13,6 +13,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -285,5 +286,100 @@ func TestVerifierConfiguration(t *testing.T) {
 	}
 	if _, err := NewVerifier(good()); err != nil {
 		t.Error(err)
+	}
+}
+
+// Cases S13 and S14: what nobody signed costs little memory, whatever is in it.
+func TestRefusalAllocatesLittle(t *testing.T) {
+	unsigned := func(header, claims string) string { return b64(header) + "." + b64(claims) + "." + b64("signature") }
+	bomb := `{"iss":"` + testIssuer + `","x":[` + strings.Repeat(`{"":0},`, 1500) + `0]}`
+	late := `{"x":[` + strings.Repeat(`{"":0},`, 1500) + `0],"iss":"` + testIssuer + `"}`
+	v := testVerifier(t)
+	for name, token := range map[string]string{
+		"a megabyte of dots":                   strings.Repeat(".", 1<<20),
+		"a megabyte of text":                   strings.Repeat("A", 1<<20),
+		"16 kB of dots":                        strings.Repeat(".", 16<<10),
+		"a header of 64 kB":                    unsigned(`{"alg":"RS256","x":"`+strings.Repeat("a", 64<<10)+`"}`, "{}"),
+		"a header of 3 kB of objects":          unsigned(`{"alg":"RS256","x":[`+strings.Repeat(`[],`, 900)+`[]]}`, "{}"),
+		"many parameters":                      unsigned(`{"alg":"RS256"`+strings.Repeat(`,"x":1`, 300)+"}", "{}"),
+		"claims that would take a megabyte":    unsigned(goodHeader, bomb),
+		"claims of which iss is the last":      unsigned(goodHeader, late),
+		"claims 5,000 deep":                    unsigned(goodHeader, strings.Repeat(`{"a":`, 1500)),
+		"claims 5,000 deep behind iss":         unsigned(goodHeader, `{"iss":"`+testIssuer+`","a":`+strings.Repeat("[", 5000)),
+		"an encrypted token":                   unsigned(`{"alg":"PBES2-HS256+A128KW","p2c":2000000000,"enc":"A128GCM","zip":"DEF"}`, "") + ".AA.AA",
+		"PBES2 in three segments":              unsigned(`{"alg":"PBES2-HS256+A128KW","p2c":2000000000,"zip":"DEF"}`, claims("")),
+		"a signature of 10 kB":                 b64(goodHeader) + "." + b64(claims("")) + "." + strings.Repeat("A", 10<<10),
+		"an escaped name of 10 kB":             unsigned(goodHeader, `{"\u0041`+strings.Repeat("a", 10<<10)+`":1`),
+		"a name of escapes":                    unsigned(goodHeader, `{"`+strings.Repeat(`\n`, 5<<10)+`":1`),
+		"an ES512 signature of the wrong size": b64(`{"alg":"ES512","kid":"ec521"}`) + "." + b64(claims("")) + "." + strings.Repeat("A", 4<<10),
+	} {
+		if got := judge(v, token); got == "" {
+			t.Errorf("%s is accepted", name)
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		v.Verify(t.Context(), token, testNow)
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n > 64<<10 {
+			t.Errorf("%s allocates %d bytes", name, n)
+		}
+	}
+}
+
+func TestHeaderIsBounded(t *testing.T) {
+	v := testVerifier(t)
+	header := func(n int) string {
+		var b strings.Builder
+		b.WriteString(goodHeader[:len(goodHeader)-1])
+		for i := 2; i < n; i++ {
+			fmt.Fprintf(&b, `,"p%d":{"a":[1]}`, i)
+		}
+		return b.String() + "}"
+	}
+	for n, want := range map[int]string{2: "", maxHeaderMembers: "", maxHeaderMembers + 1: errMembers.Detail} {
+		if got := judge(v, sign("RS256", rsaKey, header(n), claims(""))); got != want {
+			t.Errorf("%d parameters: got %q", n, got)
+		}
+	}
+	for _, bad := range []string{
+		"", " ", "[]", `"alg"`, `{"alg":"RS256",}`, `{"alg":"RS256" "kid":"rsa"}`, `{"alg":"RS256"`, `{"alg":"RS256","x":}`, `{"alg":"RS256","x":01}`,
+		`{"alg":"RS256","x":{"a":1,"a":2}}`, `{"alg":"RS256","kid":"a","k\u0069d":"b"}`, `{"alg":"RS256","x":"` + "\xff" + `"}`, `{alg:"RS256"}`, `{}{}`,
+	} {
+		if got := judge(v, sign("RS256", rsaKey, bad, claims(""))); got == "" {
+			t.Errorf("header %s is accepted", bad)
+		}
+	}
+	if got := judge(v, sign("RS256", rsaKey, " {\n\"alg\" : \"RS256\" ,\t\"kid\":\"rsa\", \"typ\":\"JWT\", \"jku\":\"https://evil.example\", \"x5c\":[\"a\"] } ", claims(""))); got != "" {
+		t.Errorf("white space and other parameters: %s", got)
+	}
+}
+
+// The keys are chosen by the iss that is found first; it must be the one that counts.
+func TestIssuerIsFoundWhereverItStands(t *testing.T) {
+	v := testVerifier(t)
+	rest := claims("iss:-")[1:]
+	iss := `"iss":"` + testIssuer + `"`
+	for name, test := range map[string]struct{ claims, want string }{
+		"first":                                {"{" + iss + "," + rest, ""},
+		"last":                                 {"{" + rest[:len(rest)-1] + "," + iss + "}", ""},
+		"escaped":                              {`{"\u0069ss":"https:\/\/issuer.example",` + rest, ""},
+		"behind one in an object":              {`{"x":{"iss":"` + otherIssuer + `"},` + iss + "," + rest, ""},
+		"behind one in a string":               {`{"x":"\"iss\":\"` + otherIssuer + `\"",` + iss + "," + rest, ""},
+		"behind brackets in a string":          {`{"x":["}]{[\"",{"a":"\\"}],` + iss + "," + rest, ""},
+		"behind white space":                   {"{ \"x\" : [ 1 , { } ] ,\n\"y\" : 1.5e3 , \"z\" : null , " + iss + "," + rest, ""},
+		"twice":                                {"{" + iss + "," + rest[:len(rest)-1] + "," + iss + "}", errDuplicate.Detail},
+		"twice, the other issuer's behind":     {"{" + iss + "," + rest[:len(rest)-1] + `,"iss":"` + otherIssuer + `"}`, errDuplicate.Detail},
+		"twice, the other issuer's in front":   {`{"iss":"` + otherIssuer + `",` + iss + "," + rest, errSignature.Detail},
+		"only in an object":                    {`{"x":{` + iss + "}," + rest, errIssuer.Detail},
+		"only behind the end":                  {"{" + rest + iss, errIssuer.Detail},
+		"behind what is no JSON":               {`{"x":nonsense,` + iss + "," + rest, errJSON.Detail},
+		"behind brackets that do not match":    {`{"x":[},` + iss + "," + rest, errIssuer.Detail},
+		"behind a string that does not end":    {`{"x":"` + iss + "," + rest, errJSON.Detail},
+		"behind a backslash that does not end": {`{"x":"\`, errIssuer.Detail},
+	} {
+		got := judge(v, signed(test.claims))
+		if got != test.want && (test.want == "" || got == "") {
+			t.Errorf("%s: got %q, want %q", name, got, test.want)
+		}
 	}
 }

@@ -177,7 +177,7 @@ func (p *parsed) issuer() (string, error) {
 // claims reads the claims. size is what they take in memory, text included.
 func (p *parsed) claims() (claims map[string]any, size int, err error) {
 	claims, size, err = decodeObject(p.text)
-	return claims, size + len(p.text), err
+	return claims, size + allocated(len(p.text)), err
 }
 
 var strictBase64 = base64.RawURLEncoding.Strict()

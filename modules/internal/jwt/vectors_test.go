@@ -95,7 +95,7 @@ func TestRFCTokens(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if _, err := v.Verify(test.token, rfcNow); err != test.want {
+			if _, err := v.Verify(t.Context(), test.token, rfcNow); err != test.want {
 				t.Errorf("got %v, want %v", err, test.want)
 			}
 		})

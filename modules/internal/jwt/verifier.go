@@ -2,6 +2,7 @@ package jwt
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -186,8 +187,10 @@ func (c *Issuer) compileClaims(i *issuer) []error {
 	return errs
 }
 
-// Verify judges one token at now. The error is always a *Failure.
-func (v *Verifier) Verify(token string, now time.Time) (*Token, error) {
+// Verify judges one token at now. It waits only where the issuer's keys do not
+// verify the token and its KeySource looks for newer ones, and not longer than ctx.
+// The error is always a *Failure.
+func (v *Verifier) Verify(ctx context.Context, token string, now time.Time) (*Token, error) {
 	if e := v.cache.get(token, now); e != nil {
 		return e.use(now)
 	}
@@ -203,7 +206,7 @@ func (v *Verifier) Verify(token string, now time.Time) (*Token, error) {
 	if i == nil {
 		return nil, errIssuer
 	}
-	e, err := i.verify(p, now)
+	e, err := i.verify(ctx, p, now)
 	if err != nil {
 		return nil, err
 	}
@@ -213,7 +216,7 @@ func (v *Verifier) Verify(token string, now time.Time) (*Token, error) {
 }
 
 // verify judges a token that claims to be from i.
-func (i *issuer) verify(p *parsed, now time.Time) (*entry, error) {
+func (i *issuer) verify(ctx context.Context, p *parsed, now time.Time) (*entry, error) {
 	alg := i.algorithms[p.alg]
 	if alg == nil {
 		return nil, errAlgorithm
@@ -221,12 +224,8 @@ func (i *issuer) verify(p *parsed, now time.Time) (*entry, error) {
 	if err := i.kind.checkHeader(p); err != nil {
 		return nil, err
 	}
-	keys, err := i.keys.Keys(now)
+	keys, err := signer(ctx, i.keys, p, alg, now)
 	if err != nil {
-		return nil, errNoKeys
-	}
-	if err := keys.check(p, alg); err != nil {
-		i.keys.Missed()
 		return nil, err
 	}
 	claims, size, err := p.claims()
@@ -278,4 +277,29 @@ func (i *issuer) accept(claims map[string]any, now time.Time) (*entry, error) {
 		facts.SetNames()
 	}
 	return &entry{issuer: i, result: &Token{who, i.index, facts}, period: valid}, nil
+}
+
+// signer returns the keys of source that signed the token. Where those in force do
+// not, the token may be signed by a newer one: it is judged once more if the source
+// finds other keys. A token whose key is unknown is not called invalid while nobody
+// can say which keys the issuer has.
+func signer(ctx context.Context, source KeySource, p *parsed, alg *algorithm, now time.Time) (*KeySet, error) {
+	keys, err := source.Keys(now)
+	refused := errNoKeys
+	if err == nil {
+		if refused = keys.check(p, alg); refused == nil {
+			return keys, nil
+		}
+	}
+	newer, err := source.Missed(ctx, keys)
+	switch {
+	case err != nil && refused.Kind == KeyUnknown:
+		return nil, errNoKeys
+	case err != nil || newer == nil:
+		return nil, refused
+	}
+	if refused = newer.check(p, alg); refused != nil {
+		return nil, refused
+	}
+	return newer, nil
 }

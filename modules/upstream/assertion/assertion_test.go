@@ -1,6 +1,7 @@
 package assertion
 
 import (
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -62,7 +63,7 @@ func TestWhatIsMadeIsAccepted(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := v.Verify(token, orders, testNow)
+		got, err := v.Verify(t.Context(), token, orders, testNow)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -214,12 +215,12 @@ func TestRefusals(t *testing.T) {
 		{"an empty role", claims(`["r"]`, `[""]`), Claims},
 	}
 	v := testVerifier(t)
-	if _, err := v.Verify(good, orders, testNow); err != nil {
+	if _, err := v.Verify(t.Context(), good, orders, testNow); err != nil {
 		t.Fatalf("the good one: %v", err)
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := v.Verify(tt.token, orders, testNow)
+			_, err := v.Verify(t.Context(), tt.token, orders, testNow)
 			var failure *Failure
 			if !errors.As(err, &failure) || failure.Kind != tt.kind {
 				t.Errorf("got %v, want kind %d", err, tt.kind)
@@ -232,7 +233,7 @@ func TestTheLeewayIsForBothSidesAndEnds(t *testing.T) {
 	v := testVerifier(t)
 	token := forged(header(""), goodClaims(), private)
 	for at, good := range map[int64]bool{-6: false, -5: true, 0: true, 34: true, 35: false} {
-		_, err := v.Verify(token, orders, time.Unix(1_800_000_000+at, 0))
+		_, err := v.Verify(t.Context(), token, orders, time.Unix(1_800_000_000+at, 0))
 		if (err == nil) != good {
 			t.Errorf("%d s: %v", at, err)
 		}
@@ -247,12 +248,12 @@ func TestAUseIsRememberedUntilNoClockWithinTheLeewayAcceptsIt(t *testing.T) {
 	made := time.Unix(1_800_000_000, 0)
 	for _, fast := range []time.Duration{-v.Leeway, 0, v.Leeway} {
 		for after := time.Duration(0); after < MaxTTL+2*v.Leeway; after += time.Second {
-			first, err := v.Verify(token, orders, made.Add(after+fast))
+			first, err := v.Verify(t.Context(), token, orders, made.Add(after+fast))
 			if err != nil {
 				continue
 			}
 			for _, slow := range []time.Duration{-v.Leeway, 0, v.Leeway} {
-				if _, err := v.Verify(token, orders, made.Add(after+first.Remember+slow)); err == nil {
+				if _, err := v.Verify(t.Context(), token, orders, made.Add(after+first.Remember+slow)); err == nil {
 					t.Fatalf("%v after it was made, by a clock that is %v fast: it is forgotten while one that is %v fast accepts it", after, fast, slow)
 				}
 			}
@@ -263,7 +264,7 @@ func TestAUseIsRememberedUntilNoClockWithinTheLeewayAcceptsIt(t *testing.T) {
 func TestMissingKeysAreNoFaultOfTheAssertion(t *testing.T) {
 	v := testVerifier(t)
 	v.Keys = noKeys{}
-	_, err := v.Verify(forged(header(""), goodClaims(), private), orders, testNow)
+	_, err := v.Verify(t.Context(), forged(header(""), goodClaims(), private), orders, testNow)
 	var failure *Failure
 	if !errors.As(err, &failure) || failure.Kind != KeysUnavailable {
 		t.Errorf("got %v", err)
@@ -273,7 +274,9 @@ func TestMissingKeysAreNoFaultOfTheAssertion(t *testing.T) {
 type noKeys struct{}
 
 func (noKeys) Keys(time.Time) (*jwt.KeySet, error) { return nil, errors.New("none") }
-func (noKeys) Missed()                             {}
+func (noKeys) Missed(context.Context, *jwt.KeySet) (*jwt.KeySet, error) {
+	return nil, errors.New("none")
+}
 
 func TestOnlyP256KeysSign(t *testing.T) {
 	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
@@ -306,7 +309,7 @@ func FuzzClaims(f *testing.F) {
 	f.Add("{}")
 	v := testVerifier(f)
 	f.Fuzz(func(t *testing.T, claims string) {
-		got, err := v.Verify(forged(header(""), claims, private), orders, testNow)
+		got, err := v.Verify(t.Context(), forged(header(""), claims, private), orders, testNow)
 		if err != nil {
 			if failure := (*Failure)(nil); !errors.As(err, &failure) {
 				t.Fatalf("%v is not a Failure", err)
@@ -391,7 +394,7 @@ func BenchmarkVerify(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := v.Verify(token, orders, testNow); err != nil {
+		if _, err := v.Verify(b.Context(), token, orders, testNow); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -1,6 +1,7 @@
 package assertion
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -83,12 +84,12 @@ type Accepted struct {
 	Caller *principal.Principal
 }
 
-// Verify judges an assertion about a request that arrived, at now. The error is
-// always a *Failure. The signature is judged first, so that all other answers speak
+// Verify judges an assertion about a request that arrived, at now. It may wait for
+// newer keys, not longer than ctx. The error is always a *Failure. The signature is judged first, so that all other answers speak
 // of an assertion that the gateway made.
-func (v *Verifier) Verify(token string, arrived Target, now time.Time) (Accepted, error) {
+func (v *Verifier) Verify(ctx context.Context, token string, arrived Target, now time.Time) (Accepted, error) {
 	kind := jwt.Kinded{Type: Type, Algorithm: Algorithm, Keys: v.Keys}
-	claims, err := kind.Open(token, now)
+	claims, err := kind.Open(ctx, token, now)
 	if err != nil {
 		return Accepted{}, failureOf(err)
 	}

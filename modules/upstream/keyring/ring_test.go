@@ -130,7 +130,7 @@ func verifies(t *testing.T, jwks []byte, token string) bool {
 		t.Fatal(err)
 	}
 	v := assertion.Verifier{Issuer: "i", Audience: "a", Keys: set}
-	_, err = v.Verify(token, assertion.Target{Method: "GET", Path: "/"}, time.Now())
+	_, err = v.Verify(t.Context(), token, assertion.Target{Method: "GET", Path: "/"}, time.Now())
 	return err == nil
 }
 

@@ -1,4 +1,4 @@
-package ratelimiter
+package rate
 
 import (
 	"testing"
@@ -8,20 +8,20 @@ import (
 func TestRates(t *testing.T) {
 	for _, tt := range []struct {
 		in   string
-		want rate
+		want Rate
 	}{
-		{"50/s", rate{50, time.Second}},
-		{"1/m", rate{1, time.Minute}},
-		{"1000/h", rate{1000, time.Hour}},
-		{"7/d", rate{7, 24 * time.Hour}},
-		{"5/10s", rate{5, 10 * time.Second}},
-		{"5/1h30m", rate{5, 90 * time.Minute}},
-		{"1/500ms", rate{1, 500 * time.Millisecond}},
-		{"3/7d", rate{3, 7 * 24 * time.Hour}},
-		{"1/365d", rate{1, 365 * 24 * time.Hour}},
-		{"1000000/s", rate{1_000_000, time.Second}},
+		{"50/s", Rate{50, time.Second}},
+		{"1/m", Rate{1, time.Minute}},
+		{"1000/h", Rate{1000, time.Hour}},
+		{"7/d", Rate{7, 24 * time.Hour}},
+		{"5/10s", Rate{5, 10 * time.Second}},
+		{"5/1h30m", Rate{5, 90 * time.Minute}},
+		{"1/500ms", Rate{1, 500 * time.Millisecond}},
+		{"3/7d", Rate{3, 7 * 24 * time.Hour}},
+		{"1/365d", Rate{1, 365 * 24 * time.Hour}},
+		{"1000000/s", Rate{1_000_000, time.Second}},
 	} {
-		if got, err := parseRate(tt.in); err != nil || got != tt.want {
+		if got, err := Parse(tt.in); err != nil || got != tt.want {
 			t.Errorf("%s = %v, %v", tt.in, got, err)
 		}
 	}
@@ -59,37 +59,26 @@ func TestRatesThatAreRefused(t *testing.T) {
 		{"faster than a million a second", "1000001/s"},
 		{"digits of another script", "５0/s"},
 	} {
-		if got, err := parseRate(tt.in); err == nil {
+		if got, err := Parse(tt.in); err == nil {
 			t.Errorf("%s: %q was read as %v", tt.name, tt.in, got)
 		}
 	}
 }
 
-func FuzzParseRate(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	for _, s := range []string{"50/s", "1/365d", "5/1h30m", "0/s", "-1/s", "1/.5s", "1e3/s", "99999999999999999999/d", "1/1h1h", "3/1µs"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		r, err := parseRate(s)
+		r, err := Parse(s)
 		if err != nil {
 			return
 		}
-		if r.number < 1 || r.period < 1 || r.period > maxPeriod || int64(r.period)/r.number < int64(minInterval) {
+		if r.Number < 1 || r.Period < 1 || r.Period > MaxPeriod || int64(r.Period)/r.Number < int64(MinInterval) {
 			t.Fatalf("%q was read as %v, which is out of bounds", s, r)
 		}
-		if again, err := parseRate(r.String()); err != nil || again != r {
+		if again, err := Parse(r.String()); err != nil || again != r {
 			t.Fatalf("%q was read as %v, and that as %v, %v", s, r, again, err)
-		}
-		l, err := newLimit(r, 0, 0)
-		if err != nil {
-			t.Fatalf("%q without a burst: %v", s, err)
-		}
-		// The interval is the exact one, rounded up.
-		if l.interval*r.number < int64(r.period) || (l.interval-1)*r.number >= int64(r.period) {
-			t.Fatalf("%q has an interval of %d", s, l.interval)
-		}
-		if quota, seconds := l.policy(); seconds < 1 || quota < l.burst() {
-			t.Fatalf("%q is advertised as q=%d;w=%d", s, quota, seconds)
 		}
 	})
 }
