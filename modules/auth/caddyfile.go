@@ -17,9 +17,13 @@ import (
 //			algorithms   <algorithm...>
 //			jwks         <url>
 //			key_file     <path>
-//			scopes_claim <claim>
-//			roles_claim  <claim>
+//			secret       <name> {env.<NAME>} | {file.<PATH>}
+//			type         access_token | id_token | any
+//			subject_claim <claim>
+//			scopes_claim <claim...>
+//			roles_claim  <claim...>
 //			tier_claim   <claim>
+//			require_claim <claim> [<value...>]
 //			leeway       <duration>
 //			from         header <name> | cookie <name> | query <name>
 //			forward

@@ -6,11 +6,15 @@
 //		jwt <issuer> {
 //			audience     <audience...>       # required
 //			algorithms   <algorithm...>      # default: RS256 ES256 EdDSA
-//			jwks         <url>               # this or key_file is required
+//			jwks         <url>               # this, key_file or secret is required
 //			key_file     <path>              # PEM (public keys, certificates) or a JWK set
-//			scopes_claim <claim>             # default: scope
-//			roles_claim  <claim>             # such as realm_access.roles; default: none
+//			secret       <name> {env.<NAME>} | {file.<PATH>}   # for HS256 HS384 HS512; may be repeated
+//			type         access_token | id_token | any   # default: any
+//			subject_claim <claim>            # default: sub
+//			scopes_claim <claim...>          # default: scope
+//			roles_claim  <claim...>          # such as realm_access.roles; default: none
 //			tier_claim   <claim>             # default: none
+//			require_claim <claim> [<value...>]   # may be repeated
 //			leeway       <duration>          # default: 30s, at most 5m
 //			from         header <name> | cookie <name> | query <name>   # default: Authorization: Bearer
 //			forward                          # leave the token in the request
@@ -56,7 +60,37 @@
 // whole (write another file, rename it): what is read half-written might be valid.
 //
 // Tokens that were verified are remembered until they expire or their issuer's key
-// set changes, at most 4096 for each place.
+// set changes, for each place at most 8192 and 64 MiB of them, counted with what
+// their claims take. What cannot change is remembered of tokens that were refused,
+// too: that a signature is bad, by this key set.
+//
+// # Tokens
+//
+// type says what kind of token is accepted, because issuers sign more than access
+// tokens (RFC 8725 section 3.11). access_token is RFC 9068: typ at+jwt, and the claims
+// iss, exp, aud, sub, client_id, iat and jti. id_token is OpenID Connect: typ JWT or
+// none, iat, and an azp that is one of the audiences. any takes what does not say that
+// it is something else: not logout+jwt, dpop+jwt or any other type ending so, and
+// nothing with the events of a logout or security event token. Where an issuer tells
+// its tokens apart by a claim, ask for it: `require_claim token_use access` for
+// Cognito, `require_claim typ Bearer` for Keycloak.
+//
+// A claim is a name, or names joined by dots that lead into objects
+// (realm_access.roles), unless a claim has the whole name; a dot that belongs to a
+// name has a backslash in front (resource_access.my\.api.roles). scopes_claim and
+// roles_claim may name several: what one of them grants is granted. Scopes are words
+// between spaces or a list, roles a list or one string; neither is ever split at
+// commas, tabs or other kinds of space. A claim of another type is refused.
+// subject_claim names the caller: text or a whole number, as it is written; sub is
+// text. require_claim wants a claim to be there and not null, or to be, or as a list
+// to have, one of the values.
+//
+// secret is for issuers that sign with a shared secret. Its name is the kid of the
+// tokens; one without kid is tried with each, of which there are 4 at most. It is
+// taken byte for byte, a line break at the end of a file aside: base64 is not decoded.
+// It must be at least as long as the hash of each algorithm (32, 48, 64 bytes). An
+// issuer has public keys or secrets, never both, and public keys never check an HMAC.
+// Prefer public keys: whoever has the secret, this gateway too, can make tokens.
 //
 // # Revocation
 //

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,29 +40,49 @@ type JWT struct {
 	// Algorithms are the signature algorithms that are accepted: RS256 RS384
 	// RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA. Each works only with keys
 	// of its type, so the default is safe with any key; naming the one that the
-	// issuer uses is safer still. Default: RS256 ES256 EdDSA.
+	// issuer uses is safer still. HS256 HS384 HS512 are for Secrets, and for nothing
+	// else. Default: RS256 ES256 EdDSA; with Secrets, HS256.
 	Algorithms []string `json:"algorithms,omitempty"`
 
 	// JWKS is the URL of the issuer's JWK set. It is fetched in the background,
-	// over https (http for loopback addresses, for tests). Either this or KeyFile
-	// is required.
+	// over https (http for loopback addresses, for tests). This, KeyFile or Secrets
+	// are required.
 	JWKS string `json:"jwks,omitempty"`
 
 	// KeyFile is a file with the issuer's public keys: PEM blocks with public keys or
 	// certificates, or a JWK set. It is reread when it changes.
 	KeyFile string `json:"key_file,omitempty"`
 
-	// ScopesClaim is the claim with the scopes: words between spaces, or an array
-	// of strings. Dots lead into objects ("ctx.scopes"), unless a claim has the
-	// whole name. Default: scope.
-	ScopesClaim string `json:"scopes_claim,omitempty"`
+	// Secrets are shared with an issuer that signs with them, instead of public keys:
+	// several while they are exchanged, at most 4. Each must be at least as long as
+	// the hash of each of the algorithms: 32, 48 or 64 bytes. Whoever has one can
+	// make tokens, so this gateway could.
+	Secrets []Secret `json:"secrets,omitempty"`
 
-	// RolesClaim is the claim with the roles, an array of strings or one string,
-	// such as realm_access.roles. Default: none.
-	RolesClaim string `json:"roles_claim,omitempty"`
+	// Type is the kind of token: access_token (RFC 9068: typ at+jwt, and the claims
+	// sub, client_id, iat and jti), id_token (OpenID Connect: typ JWT or none, and
+	// azp among the audiences), or any: all but those whose typ says that they are
+	// for something else, such as logout+jwt. Default: any.
+	Type string `json:"type,omitempty"`
+
+	// SubjectClaim is the claim that names the caller: a string or a whole number.
+	// Dots lead into objects ("act.sub"), unless a claim has the whole name; a dot
+	// that belongs to a name has a backslash in front. Default: sub, a string.
+	SubjectClaim string `json:"subject_claim,omitempty"`
+
+	// ScopesClaim are the claims with the scopes: words between spaces, or a list of
+	// strings. What any of them grants is granted. Default: scope.
+	ScopesClaim []string `json:"scopes_claim,omitempty"`
+
+	// RolesClaim are the claims with the roles, lists of strings or one string, such
+	// as realm_access.roles. What any of them grants is granted. Default: none.
+	RolesClaim []string `json:"roles_claim,omitempty"`
 
 	// TierClaim is the claim with the class of service, a string. Default: none.
 	TierClaim string `json:"tier_claim,omitempty"`
+
+	// RequireClaim are claims that a token must have. Default: none.
+	RequireClaim []RequiredClaim `json:"require_claim,omitempty"`
 
 	// Leeway is how far the issuer's clock may differ from ours, at most 5m.
 	// Default: 30s.
@@ -105,7 +126,7 @@ func (j *JWT) claims(t taken) []error {
 // check returns everything that is wrong with one jwt block.
 func (j *JWT) check() []error {
 	return append(j.faults(), j.gaps(map[string]bool{
-		"audience": len(j.Audience) > 0, "jwks": j.JWKS != "", "key_file": j.KeyFile != "",
+		"audience": len(j.Audience) > 0, "jwks": j.JWKS != "", "key_file": j.KeyFile != "", "secret": len(j.Secrets) > 0,
 	})...)
 }
 
@@ -116,11 +137,20 @@ func (j *JWT) gaps(given map[string]bool) []error {
 	if !given["audience"] {
 		errs = append(errs, fmt.Errorf("jwt %s: audience is missing: a token for any other service would be accepted", j.Issuer))
 	}
+	sources := 0
+	for _, source := range []string{"jwks", "key_file", "secret"} {
+		if given[source] {
+			sources++
+		}
+	}
 	switch {
-	case given["jwks"] && given["key_file"]:
-		errs = append(errs, fmt.Errorf("jwt %s: only one of jwks and key_file can be given", j.Issuer))
-	case !given["jwks"] && !given["key_file"]:
-		errs = append(errs, fmt.Errorf("jwt %s: one of jwks and key_file is needed", j.Issuer))
+	case sources > 1:
+		errs = append(errs, fmt.Errorf("jwt %s: only one of jwks, key_file and secret can be given", j.Issuer))
+	case sources == 0:
+		errs = append(errs, fmt.Errorf("jwt %s: one of jwks, key_file and secret is needed", j.Issuer))
+	}
+	for _, err := range j.checkSecrets(given["secret"]) {
+		errs = append(errs, fmt.Errorf("jwt %s: %w", j.Issuer, err))
 	}
 	return errs
 }
@@ -144,17 +174,28 @@ func (j *JWT) faults() []error {
 	if j.JWKS != "" {
 		fault("jwks", jwks.CheckURL(j.JWKS))
 	}
-	for _, path := range []string{j.ScopesClaim, j.RolesClaim, j.TierClaim} {
-		if path != "" {
-			_, err := parseClaimPath(path)
-			fault("claim "+path, err)
-		}
+	for _, s := range j.Secrets {
+		fault("secret", s.check())
+	}
+	if j.Type != "" && !slices.Contains(jwt.Types(), j.Type) {
+		fault("type", fmt.Errorf("not one of %s", strings.Join(jwt.Types(), ", ")))
+	}
+	for _, path := range slices.Concat(j.ScopesClaim, j.RolesClaim, j.requiredPaths(), []string{cmp.Or(j.SubjectClaim, "sub"), cmp.Or(j.TierClaim, "tier")}) {
+		fault("claim "+path, jwt.CheckClaimPath(path))
 	}
 	if j.Leeway != nil && (*j.Leeway < 0 || time.Duration(*j.Leeway) > maxLeeway) {
 		fault("leeway", fmt.Errorf("not between 0s and %s", maxLeeway))
 	}
 	fault("from", j.From.check())
 	return errs
+}
+
+func (j *JWT) requiredPaths() []string {
+	paths := make([]string, len(j.RequireClaim))
+	for i, c := range j.RequireClaim {
+		paths[i] = c.Claim
+	}
+	return paths
 }
 
 func (f From) check() error {
@@ -190,30 +231,11 @@ func (f From) source() source {
 	return source{inAuthorization, "Authorization"}
 }
 
-func parseAlgorithm(name string) (string, error) {
-	switch {
-	case slices.Contains(jwt.Algorithms(), name):
-		return name, nil
-	case strings.HasPrefix(name, "HS"):
-		return "", errors.New("symmetric algorithms do not exist here: who can check such a token can make one")
-	case strings.EqualFold(name, "none"):
-		return "", errors.New("a token without signature proves nothing")
-	}
-	return "", fmt.Errorf("not one of %s", strings.Join(jwt.Algorithms(), ", "))
-}
-
-func parseClaimPath(path string) (string, error) {
-	if path == "" || slices.Contains(strings.Split(path, "."), "") {
-		return "", errors.New("a claim is a name, or names with single dots between them")
-	}
-	return path, nil
-}
-
 func (j *JWT) unmarshal(o *caddyfile.Dispenser) error {
 	block := *o
 	issuer := read.Value(o, valid(checkNotEmpty), &j.Issuer)
 	given := make(map[string]bool)
-	err := read.Block(o, []string{"audience", "algorithms"}, func(o *caddyfile.Dispenser) error {
+	err := read.Block(o, []string{"audience", "algorithms", "secret", "scopes_claim", "roles_claim", "require_claim"}, func(o *caddyfile.Dispenser) error {
 		given[o.Val()] = true
 		return j.option(o)
 	})
@@ -230,10 +252,26 @@ func (j *JWT) option(o *caddyfile.Dispenser) error {
 		return readQuietly(o, jwks.CheckURL, &j.JWKS)
 	case "key_file":
 		return read.String(o, &j.KeyFile)
+	case "secret":
+		var s Secret
+		if err := s.unmarshal(o); err != nil {
+			return err
+		}
+		j.Secrets = append(j.Secrets, s)
+		return nil
+	case "type":
+		return read.Word(o, &j.Type, jwt.Types()...)
+	case "subject_claim":
+		return read.Value(o, parseClaimPath, &j.SubjectClaim)
 	case "scopes_claim":
-		return read.Value(o, parseClaimPath, &j.ScopesClaim)
+		return read.Values(o, parseClaimPath, &j.ScopesClaim)
 	case "roles_claim":
-		return read.Value(o, parseClaimPath, &j.RolesClaim)
+		return read.Values(o, parseClaimPath, &j.RolesClaim)
+	case "require_claim":
+		var c RequiredClaim
+		err := c.unmarshal(o)
+		j.RequireClaim = append(j.RequireClaim, c)
+		return err
 	case "tier_claim":
 		return read.Value(o, parseClaimPath, &j.TierClaim)
 	case "leeway":
@@ -244,7 +282,8 @@ func (j *JWT) option(o *caddyfile.Dispenser) error {
 	case "forward":
 		return read.Flag(o, &j.Forward)
 	}
-	return read.Unknown(o, "audience", "algorithms", "jwks", "key_file", "scopes_claim", "roles_claim", "tier_claim", "leeway", "from", "forward")
+	return read.Unknown(o, "audience", "algorithms", "jwks", "key_file", "secret", "type",
+		"subject_claim", "scopes_claim", "roles_claim", "tier_claim", "require_claim", "leeway", "from", "forward")
 }
 
 func (f *From) unmarshal(o *caddyfile.Dispenser) error {
@@ -264,7 +303,7 @@ func (f *From) unmarshal(o *caddyfile.Dispenser) error {
 
 // open makes the issuer one of those whose tokens come from its source.
 func (j *JWT) open(b *builder) error {
-	keys, err := j.keySource(b)
+	issuer, err := j.issuer(b)
 	if err != nil {
 		return fmt.Errorf("jwt %s: %w", j.Issuer, err)
 	}
@@ -274,7 +313,6 @@ func (j *JWT) open(b *builder) error {
 	}
 	t := b.tokens[from]
 	b.door(from, t)
-	issuer := j.issuer(keys)
 	issuer.Revocations = b.revoked()
 	t.issuers = append(t.issuers, issuer)
 	t.forward = append(t.forward, j.Forward)
@@ -298,25 +336,36 @@ func (j *JWT) keySource(b *builder) (jwt.KeySource, error) {
 	return source, err
 }
 
-func (j *JWT) issuer(keys jwt.KeySource) jwt.Issuer {
-	i := jwt.Issuer{
-		Name: j.Issuer, Audiences: j.Audience, Algorithms: j.algorithms(), Keys: keys, Leeway: jwt.DefaultLeeway,
-		ScopesClaim: j.ScopesClaim, RolesClaim: j.RolesClaim, TierClaim: j.TierClaim,
+func (j *JWT) issuer(b *builder) (i jwt.Issuer, err error) {
+	i = jwt.Issuer{
+		Name: j.Issuer, Audiences: j.Audience, Algorithms: j.algorithms(), Type: jwt.Type(j.Type), Leeway: jwt.DefaultLeeway,
+		SubjectClaim: j.SubjectClaim, ScopesClaims: j.ScopesClaim, RolesClaims: j.RolesClaim, TierClaim: j.TierClaim,
 	}
 	if j.Leeway != nil {
 		i.Leeway = time.Duration(*j.Leeway)
 	}
-	if i.ScopesClaim == "" {
-		i.ScopesClaim = defaultScopesClaim
+	if len(i.ScopesClaims) == 0 {
+		i.ScopesClaims = []string{defaultScopesClaim}
 	}
-	return i
+	for _, c := range j.RequireClaim {
+		i.Required = append(i.Required, jwt.RequiredClaim{Path: c.Claim, Values: c.Values})
+	}
+	if len(j.Secrets) > 0 {
+		i.Secrets, err = j.resolve()
+	} else {
+		i.Keys, err = j.keySource(b)
+	}
+	return i, err
 }
 
 func (j *JWT) algorithms() []string {
-	if len(j.Algorithms) == 0 {
-		return jwt.DefaultAlgorithms
+	switch {
+	case len(j.Algorithms) > 0:
+		return j.Algorithms
+	case len(j.Secrets) > 0:
+		return []string{"HS256"}
 	}
-	return j.Algorithms
+	return jwt.DefaultAlgorithms
 }
 
 // tokens are the issuers whose tokens come from one source.

@@ -43,7 +43,7 @@ func NewSecret(name, value string) (Secret, error) {
 // CheckSecretName refuses what cannot be the kid of a token.
 func CheckSecretName(name string) error {
 	if name == "" || len(name) > maxKeyID || hasControl(name) {
-		return fmt.Errorf("the name of a secret, which is the kid of its tokens, has 1 to %d bytes without control characters", maxKeyID)
+		return fmt.Errorf("the name, which is the kid of its tokens, has 1 to %d bytes without control characters", maxKeyID)
 	}
 	return nil
 }

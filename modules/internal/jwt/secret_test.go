@@ -91,9 +91,9 @@ func TestAlgorithmIsTheIssuersChoice(t *testing.T) {
 func TestSecretIsRefused(t *testing.T) {
 	block := string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: must(x509.MarshalPKIXPublicKey(&rsaKey.PublicKey))}))
 	for name, test := range map[string]struct{ name, value, want string }{
-		"without a name":            {"", longSecret(64, "a"), "the name of a secret"},
-		"with a line break in it":   {"a\nb", longSecret(64, "a"), "the name of a secret"},
-		"with a name of 300 bytes":  {strings.Repeat("a", 300), longSecret(64, "a"), "the name of a secret"},
+		"without a name":            {"", longSecret(64, "a"), "the name, which is the kid"},
+		"with a line break in it":   {"a\nb", longSecret(64, "a"), "the name, which is the kid"},
+		"with a name of 300 bytes":  {strings.Repeat("a", 300), longSecret(64, "a"), "the name, which is the kid"},
 		"the issuer's public key":   {"a", block, "a PEM block"},
 		"a key with text before it": {"a", "key:\n" + block, "a PEM block"},
 	} {
