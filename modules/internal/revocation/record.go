@@ -19,7 +19,7 @@ const AnyIssuer = "*"
 // or IssuedBefore alone or with Sub.
 type Record struct {
 	// Issuer is the iss claim of the tokens, or AnyIssuer.
-	Issuer string `json:"issuer"`
+	Issuer string `json:"issuer,omitempty"`
 	// JTI refuses the token with this jti claim.
 	JTI string `json:"jti,omitempty"`
 	// Sub refuses the tokens whose sub claim, or whose principal, this is.
@@ -120,6 +120,14 @@ func (i id) String() string {
 	return string(i.kind) + base64.RawURLEncoding.EncodeToString(i.name[:])
 }
 
+// KindOf returns the kind of an entry of the store, in the words of metrics, or "".
+func KindOf(id string) string {
+	if id == "" {
+		return ""
+	}
+	return kinds[id[0]]
+}
+
 // parseID reads an id of the store.
 func parseID(s string) (id, error) {
 	var i id
@@ -171,8 +179,8 @@ func (t term) or(other term) term {
 	return term{max(t.until, other.until), max(t.before, other.before)}
 }
 
-// entry returns the record as the store has it.
-func (r *Record) entry() store.Revocation { return toStore(r.id(), r.term(), r.Reason) }
+// Entry returns a record that has no error as the store has it.
+func (r *Record) Entry() store.Revocation { return toStore(r.id(), r.term(), r.Reason) }
 
 func toStore(i id, t term, reason string) store.Revocation {
 	e := store.Revocation{ID: i.String(), Until: t.until, Before: t.before, Reason: reason}

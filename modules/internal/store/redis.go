@@ -9,6 +9,9 @@ import (
 	"github.com/valkey-io/valkey-go"
 )
 
+// DefaultPrefix begins the names of everything in Redis if nothing is configured.
+const DefaultPrefix = "sallyport"
+
 // Redis is the store that all gateways of one prefix share.
 type Redis struct {
 	*Client
