@@ -79,7 +79,7 @@ type AccessRules struct {
 	// names. Default: deny.
 	Otherwise string `json:"otherwise,omitempty"`
 
-	judge rules.Judge
+	judge *rules.Judge
 }
 
 // CaddyModule returns the Caddy module information.
@@ -99,8 +99,8 @@ func (h *AccessRules) Provision(ctx caddy.Context) error {
 	if err := h.Setup(ctx, "access_rules"); err != nil {
 		return err
 	}
-	h.judge = rules.New(policy, h.Suite())
-	return nil
+	h.judge, err = rules.New(ctx, policy, &h.Guard)
+	return err
 }
 
 var errMatcher = errors.New("access_rules takes no matcher: write methods, path and host into its rules, which are judged on the canonical request")
@@ -129,16 +129,27 @@ func (h *AccessRules) ServeHTTP(w http.ResponseWriter, r *http.Request, next cad
 	}
 	d := h.judge.Decide(r.Header, req)
 	if d.Verdict == access.Allowed {
-		h.Guard.Allow()
+		h.allow(r, req)
 		return next.ServeHTTP(w, r)
 	}
 	if d.Verdict == access.MissingScope && req.Principal.Method == "jwt" && !h.DryRun() {
 		w.Header().Set("WWW-Authenticate", `Bearer error="insufficient_scope", scope="`+d.Scope+`"`)
 	}
-	if err := h.Deny(w, r, accessReasons[d.Verdict], refused(d)); err != nil {
+	if err := h.DenyBy(d.Rule, r, accessReasons[d.Verdict], refused(d)); err != nil {
 		return err
 	}
 	return next.ServeHTTP(w, r)
+}
+
+// allow counts that the request may pass, or that a rule in dry_run is against it.
+func (h *AccessRules) allow(r *http.Request, req *guard.Request) {
+	against := h.judge.WouldRefuse(r.Header, req)
+	for _, d := range against {
+		h.WouldDenyBy(d.Rule, r, accessReasons[d.Verdict], refused(d))
+	}
+	if against == nil {
+		h.Guard.Allow()
+	}
 }
 
 // refused is the rule that refused, as the cause in the debug log. What CEL says

@@ -20,18 +20,20 @@ import (
 //			require scope  <scopes...>
 //			require role   <roles...>
 //			require issuer <issuers...>
-//			require method jwt | api_key | mtls
+//			require method jwt | api_key | mtls | <the name of a balancer's assertion>
 //			require tier   <tiers...>
 //			require claim  <name> <values...>
 //			require expression `<CEL>`
 //			deny
+//			dry_run
 //		}
 //		otherwise allow | deny
 //		mode enforce | dry_run
 //	}
 //
 // rule can be repeated, and require inside it. Words of a line are alternatives,
-// lines all have to hold. A rule has require or deny.
+// lines all have to hold. A rule has require or deny. With dry_run, what it would
+// refuse is recorded, and decisions are as if it were not there.
 func (h *AccessRules) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	err := read.Block(d, []string{"rule"}, func(o *caddyfile.Dispenser) error {

@@ -423,23 +423,25 @@ func TestIdentityHeaderAsCredential(t *testing.T) {
 func TestARemovedCredentialIsGoneForASecondHandlerToo(t *testing.T) {
 	dir, _, _ := files(t)
 	for _, place := range []string{"header Authorization", "header X-Token", "header Cf-Access-Jwt-Assertion", "cookie session", "query access_token"} {
-		block := strings.Replace(blockA, "tier_claim tier", "from "+place, 1)
-		g := gatetest.Run(t, strings.Replace(site(dir, block), "reverse_proxy", "auth {"+strings.ReplaceAll(block, "DIR", dir)+"\n\t\t}\n\t\treverse_proxy", 1))
-		a := token(keyA, issuerA, nil)
-		target, header := "/", []string{"X-Forwarded-For", address}
-		switch kind, name, _ := strings.Cut(place, " "); {
-		case name == "Authorization":
-			header = append(header, name, "Bearer "+a)
-		case kind == "header":
-			header = append(header, name, a)
-		case kind == "cookie":
-			header = append(header, "Cookie", name+"="+a)
-		default:
-			target = "/?" + name + "=" + a
-		}
-		if resp := g.Do(t, "GET", target, header...); resp.Status != 401 || resp.Header.Get("X-Test-Reason") != "auth.no_credential" {
-			t.Errorf("%s: got %d %s", place, resp.Status, resp.Header.Get("X-Test-Reason"))
-		}
+		t.Run(place, func(t *testing.T) {
+			block := strings.Replace(blockA, "tier_claim tier", "from "+place, 1)
+			g := gatetest.Run(t, strings.Replace(site(dir, block), "reverse_proxy", "auth {"+strings.ReplaceAll(block, "DIR", dir)+"\n\t\t}\n\t\treverse_proxy", 1))
+			a := token(keyA, issuerA, nil)
+			target, header := "/", []string{"X-Forwarded-For", address}
+			switch kind, name, _ := strings.Cut(place, " "); {
+			case name == "Authorization":
+				header = append(header, name, "Bearer "+a)
+			case kind == "header":
+				header = append(header, name, a)
+			case kind == "cookie":
+				header = append(header, "Cookie", name+"="+a)
+			default:
+				target = "/?" + name + "=" + a
+			}
+			if resp := g.Do(t, "GET", target, header...); resp.Status != 401 || resp.Header.Get("X-Test-Reason") != "auth.no_credential" {
+				t.Errorf("%s: got %d %s", place, resp.Status, resp.Header.Get("X-Test-Reason"))
+			}
+		})
 	}
 }
 

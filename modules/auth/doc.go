@@ -191,15 +191,22 @@
 //			path    <patterns...>
 //			host    <hosts...>
 //			require scope | role | issuer | method | tier <words...>
-//			require claim <name> <values...>
+//			require claim <name> <values...>     # such as realm_access.roles
 //			require expression `<CEL>`           # one to a line
 //			deny
+//			dry_run                              # record what it would refuse; decide as without it
 //		}
 //		otherwise allow | deny                   # default: deny
 //		mode enforce | dry_run
 //	}
 //
-// Metrics: sallyport_decisions_total for both, and for each JWKS URL of auth
+// What a rule in dry_run would refuse of the requests that are allowed is counted by
+// rule, and shown as would_deny, in place of allow, for each such rule: in the metric
+// of decisions, in the access log, in events. Events and the log at level debug name
+// the rule, also of refusals; callers are never told.
+//
+// Metrics: sallyport_decisions_total for both,
+// sallyport_access_rule_would_deny_total{site,guard,rule}, and for each JWKS URL of auth
 // sallyport_jwks_fetched_timestamp_seconds{source} (0 if never) and
 // sallyport_jwks_failures_total{source}.
 package auth

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -37,7 +38,7 @@ type accepts struct {
 	asked *int
 }
 
-func (v accepts) verify(credential string, _ netip.Addr, _ time.Time) verdict {
+func (v accepts) verify(_ context.Context, credential string, _ netip.Addr, _ time.Time) verdict {
 	*v.asked++
 	return verdict{who: &principal.Principal{ID: credential}, leaf: v.leaf}
 }

@@ -75,8 +75,9 @@
 //	time            when, in UTC, with milliseconds
 //	schema          sallyport.event.v1; fields may be added to it
 //	decision        the id of this decision, also in the access log: 128 random bits in hex
-//	verdict         deny, or would_deny where the guard is in dry_run
+//	verdict         deny, or would_deny where the guard or its rule is in dry_run
 //	guard           which: its directive, or canonical
+//	rule            of access_rules and verify_gateway, the name of the rule that refuses
 //	reason          why: auth.token_expired; package problem has the titles that callers see
 //	status          of the refusal, which handle_errors may replace; of would_deny, what it would be
 //	site            as in the metrics
@@ -86,6 +87,8 @@
 //	request_id      as in the access log, in the problem document and at the backend
 //	balancer_trace  the balancer's id of the request
 //	principal       the authenticated caller's id, which may be an email address
+//	key_id          the id of the caller's API key, which is not the key
+//	jti_sha256      of the caller's token, the SHA-256 of its jti in hex
 //	gateway         the host name of this machine
 //
 // What ends before a guard sees it is counted and has no event: connections that

@@ -51,6 +51,7 @@
 //			path    <patterns...>
 //			require role | scope | tier | method | issuer | claim …
 //			deny
+//			dry_run                         # record what it would refuse; decide as without it
 //		}
 //		otherwise allow | deny              # with rules; default: deny
 //		mode enforce | dry_run

@@ -307,6 +307,11 @@ func refusedFor(t *testing.T, reason string) float64 {
 	return max(0, metric(t, "sallyport_decisions_total", "guard", "verify_gateway", "verdict", "deny", "reason", reason))
 }
 
+func wouldDenyBy(t *testing.T, rule string) float64 {
+	t.Helper()
+	return max(0, metric(t, "sallyport_access_rule_would_deny_total", "guard", "verify_gateway", "rule", rule))
+}
+
 func withRules(rules string) string {
 	return gatewaySite + strings.Replace(serviceSite, "RULES", rules, 1)
 }

@@ -95,8 +95,9 @@ func (v *Verifier) Provision(ctx caddy.Context) error {
 	v.header = http.CanonicalHeaderKey(cmp.Or(v.Header, guard.AssertionHeader))
 	guard.TakeAssertions(v.Suite(), v.header)
 	if policy != nil {
-		judge := rules.New(policy, v.Suite())
-		v.judge = &judge
+		if v.judge, err = rules.New(ctx, policy, &v.Guard); err != nil {
+			return err
+		}
 	}
 	v.verify = assertion.Verifier{Issuer: cmp.Or(v.Issuer, defaultIssuer), Audience: v.Audience, Leeway: defaultLeeway}
 	if v.Leeway != nil {
@@ -203,16 +204,31 @@ func (v *Verifier) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyh
 	}
 	reason, cause := v.decide(r, req, lines)
 	if reason == nil {
-		v.Allow()
+		v.allow(r, req)
 		return next.ServeHTTP(w, r)
 	}
 	if !v.DryRun() {
 		challenge(w.Header(), reason)
 	}
-	if err := v.Deny(w, r, reason, cause); err != nil {
+	rule, _ := cause.(ruleName)
+	if err := v.DenyBy(string(rule), r, reason, cause); err != nil {
 		return err
 	}
 	return next.ServeHTTP(w, r)
+}
+
+// allow counts that the request may pass, or that a rule in dry_run is against it.
+func (v *Verifier) allow(r *http.Request, req *guard.Request) {
+	var against []access.Decision
+	if v.judge != nil {
+		against = v.judge.WouldRefuse(r.Header, req)
+	}
+	for _, d := range against {
+		v.WouldDenyBy(d.Rule, r, ruleReasons[d.Verdict], ruleName(d.Rule))
+	}
+	if against == nil {
+		v.Allow()
+	}
 }
 
 // decide judges the assertion and sets the principal. The reason is nil if the

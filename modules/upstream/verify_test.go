@@ -138,6 +138,11 @@ func TestRulesDecideByMethodPathAndCaller(t *testing.T) {
 			path /gold
 			require tier gold
 			require method api_key
+		}
+		rule later {
+			path /orders/2
+			require role admin
+			dry_run
 		}`))
 	key, now := l.signingKey(t), time.Now()
 	buyer := &principal.Principal{ID: "acme", Method: "api_key", Roles: []string{"buyer"}, Scopes: []string{"orders:read"}, Tier: "gold"}
@@ -172,6 +177,14 @@ func TestRulesDecideByMethodPathAndCaller(t *testing.T) {
 	}
 	if resp := l.ask(t, "GET", "/orders/1"); resp.Status != 200 {
 		t.Errorf("through the gateway: %d", resp.Status)
+	}
+	if n := wouldDenyBy(t, "later"); n != 0 {
+		t.Errorf("a rule in dry_run about other requests: counted %v", n)
+	}
+	refused := refusedFor(t, "verify_gateway.rule_role")
+	resp, body := l.direct(t, "GET", "/orders/2", "Sallyport-Assertion", mint(t, key, "GET", "/orders/2", buyer, now))
+	if resp.StatusCode != 200 || wouldDenyBy(t, "later") != 1 || refusedFor(t, "verify_gateway.rule_role") != refused {
+		t.Errorf("a rule in dry_run: %d %s, counted %v", resp.StatusCode, body, wouldDenyBy(t, "later"))
 	}
 	if resp := l.ask(t, "GET", "/admin/1"); resp.Status != 403 {
 		t.Errorf("through the gateway, without the role: %d", resp.Status)

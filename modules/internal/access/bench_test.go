@@ -2,6 +2,7 @@ package access
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/sallyport-gateway/sallyport/modules/internal/principal"
@@ -38,6 +39,32 @@ func BenchmarkDecide(b *testing.B) {
 				if got := p.Decide(r, caller).Verdict; got != bb.want {
 					b.Fatal(got)
 				}
+			}
+		})
+	}
+}
+
+// BenchmarkDryRun is to be compared with the four rules of BenchmarkDecide: what a
+// rule in dry_run adds to a request that is allowed.
+func BenchmarkDryRun(b *testing.B) {
+	caller := &principal.Principal{Method: "jwt", Scopes: []string{"openid", "orders:read"}}
+	for _, bb := range []struct {
+		name string
+		rule Rule
+	}{
+		{"about other requests", Rule{Name: "try", Path: []string{"/bills/*"}, Require: scope("bills")}},
+		{"satisfied", Rule{Name: "try", Path: []string{"/orders/*"}, Require: scope("orders:read")}},
+		{"not satisfied", Rule{Name: "try", Path: []string{"/orders/*"}, Require: scope("orders:all")}},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			p := compile(b, false, append(slices.Clone(shop), dry(bb.rule))...)
+			r := Request{Method: "GET", Host: "api.example.com", Path: "/orders/18446744073709551615/items"}
+			b.ReportAllocs()
+			for b.Loop() {
+				if got := p.Decide(r, caller).Verdict; got != Allowed {
+					b.Fatal(got)
+				}
+				p.WouldRefuse(r, caller, nil)
 			}
 		})
 	}

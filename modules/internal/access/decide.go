@@ -51,20 +51,21 @@ type evaluation struct {
 	request Request
 	caller  *principal.Principal
 
-	denying bool // the tree of deny rules is visited
 	named   bool // a rule names the request
 	refused bool
 	by      int32 // the rule that refuses, if refused
 	verdict Verdict
+
+	dry   bool // the tree of rules in dry_run is visited
+	would []Decision
 }
 
 // Decide decides about a request and its caller, who is nil if unknown. It
 // allocates nothing, but for expressions what CEL does.
 func (p *Policy) Decide(r Request, caller *principal.Principal) Decision {
-	e := evaluation{policy: p, request: r, caller: caller, denying: true}
+	e := evaluation{policy: p, request: r, caller: caller}
 	p.deny.visit(r.Path, &e)
 	if !e.refused {
-		e.denying = false
 		p.require.visit(r.Path, &e)
 	}
 	switch {
@@ -81,7 +82,22 @@ func (p *Policy) Decide(r Request, caller *principal.Principal) Decision {
 	}
 }
 
-// ByMethod reports whether some rule looks at the method.
+// DryRuns returns the names of the rules in dry_run.
+func (p *Policy) DryRuns() []string { return p.dryNames }
+
+// WouldRefuse appends to found what the rules in dry_run would refuse, each for
+// itself and once. It is about requests that Decide allows, and without a refusal
+// it allocates no more than Decide.
+func (p *Policy) WouldRefuse(r Request, caller *principal.Principal, found []Decision) []Decision {
+	if p.dry == nil {
+		return found
+	}
+	e := evaluation{policy: p, request: r, caller: caller, dry: true, would: found}
+	p.dry.visit(r.Path, &e)
+	return e.would
+}
+
+// ByMethod reports whether some rule that is not in dry_run looks at the method.
 func (p *Policy) ByMethod() bool { return p.byMethod }
 
 // rules evaluates rules whose path matches. A rule with several matching paths
@@ -90,15 +106,31 @@ func (p *Policy) ByMethod() bool { return p.byMethod }
 func (e *evaluation) rules(indices []int32) {
 	for _, i := range indices {
 		r := &e.policy.rules[i]
+		if e.dry {
+			e.rehearse(r)
+			continue
+		}
 		if e.refused && i >= e.by || !r.names(&e.request) {
 			continue
 		}
 		e.named = true
-		if e.denying {
-			e.refused, e.by, e.verdict = true, i, Denied
-		} else if v := r.judge(&e.request, e.caller); v != Allowed {
+		if v := r.judge(&e.request, e.caller); v != Allowed {
 			e.refused, e.by, e.verdict = true, i, v
 		}
+	}
+}
+
+func (e *evaluation) rehearse(r *compiled) {
+	for i := range e.would {
+		if e.would[i].Rule == r.name {
+			return
+		}
+	}
+	if !r.names(&e.request) {
+		return
+	}
+	if v := r.judge(&e.request, e.caller); v != Allowed {
+		e.would = append(e.would, Decision{Verdict: v, Rule: r.name})
 	}
 }
 
@@ -118,10 +150,14 @@ func (c *compiled) names(r *Request) bool {
 	return false
 }
 
-// judge returns Allowed if the caller meets every requirement. Expressions come
-// last, whatever the order of lines: the others are cheap.
+// judge returns Allowed if the rule does not deny and the caller meets every
+// requirement. Expressions come last, whatever the order of lines: the others are
+// cheap.
 func (c *compiled) judge(r *Request, caller *principal.Principal) Verdict {
-	if caller == nil {
+	switch {
+	case c.deny:
+		return Denied
+	case caller == nil:
 		return NoPrincipal
 	}
 	for i := range c.require {
@@ -156,10 +192,24 @@ func (q *Requirement) judge(caller *principal.Principal) Verdict {
 	case q.Tier != nil:
 		return met(slices.Contains(q.Tier, caller.Tier), MissingTier)
 	case q.Claim != nil:
-		value, ok := caller.Claims[q.Claim.Name]
-		return met(ok && claimIs(value, q.Claim.Values), MissingClaim)
+		return met(claimIs(q.claimOf(caller.Claims), q.Claim.Values), MissingClaim)
 	}
 	return NotAllowed
+}
+
+// claimOf returns the claim that the requirement is about; nil, which is nothing,
+// where there is none. The claim with the whole name wins, whatever it is.
+func (q *Requirement) claimOf(claims map[string]any) any {
+	value, ok := claims[q.Claim.Name]
+	if ok {
+		return value
+	}
+	value = claims
+	for _, step := range q.steps {
+		object, _ := value.(map[string]any)
+		value = object[step]
+	}
+	return value
 }
 
 func met(ok bool, missing Verdict) Verdict {

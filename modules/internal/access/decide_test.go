@@ -186,6 +186,71 @@ func TestClaims(t *testing.T) {
 	}
 }
 
+func TestClaimsInsideOthers(t *testing.T) {
+	tests := []struct {
+		name, claim, claims string
+		want                Verdict
+	}{
+		{"a list in an object", "realm_access.roles", `{"realm_access":{"roles":["user","admin"]}}`, Allowed},
+		{"a text in objects", "a.b.c", `{"a":{"b":{"c":"admin"}}}`, Allowed},
+		{"another value", "realm_access.roles", `{"realm_access":{"roles":["user"]}}`, MissingClaim},
+		{"another case of a step", "realm_access.roles", `{"realm_access":{"Roles":["admin"]}}`, MissingClaim},
+		{"no such step", "realm_access.roles", `{"realm_access":{}}`, MissingClaim},
+		{"a step too few", "realm_access", `{"realm_access":{"roles":["admin"]}}`, MissingClaim},
+		{"a step too many", "a.b", `{"a":"admin"}`, MissingClaim},
+		{"a step into a list", "a.b", `{"a":[{"b":"admin"}]}`, MissingClaim},
+		{"a step into null", "a.b", `{"a":null}`, MissingClaim},
+		{"a member called like its index", "a.0", `{"a":["admin"]}`, MissingClaim},
+		{"a claim with the whole name", "a.b", `{"a.b":"admin"}`, Allowed},
+		{"a claim with the whole name wins", "a.b", `{"a.b":"admin","a":{"b":"user"}}`, Allowed},
+		{"a claim with the whole name wins, also with another value", "a.b", `{"a.b":"user","a":{"b":"admin"}}`, MissingClaim},
+		{"a claim with the whole name wins, also if it is null", "a.b", `{"a.b":null,"a":{"b":"admin"}}`, MissingClaim},
+		{"a member with a dot further inside is not found", "a.b.c", `{"a":{"b.c":"admin"}}`, MissingClaim},
+		{"a URL", "https://x.example/roles", `{"https://x.example/roles":["admin"]}`, Allowed},
+		{"a number, exactly", "a.b", `{"a":{"b":9007199254740993}}`, Allowed},
+		{"the number next to it", "a.b", `{"a":{"b":9007199254740992}}`, MissingClaim},
+		{"no claims", "a.b", `null`, MissingClaim},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := compile(t, false, Rule{Name: "r", Require: []Requirement{{Claim: &Claim{Name: tt.claim, Values: []string{"admin", "9007199254740993"}}}}})
+			caller := &principal.Principal{Claims: decodeClaims(t, tt.claims)}
+			if got := p.Decide(Request{Path: "/"}, caller).Verdict; got != tt.want {
+				t.Errorf("verdict %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+// Claims are whatever the issuer wrote: a kind of value that nobody expected is
+// refused, and nothing panics (C11).
+func TestClaimsOfAnyKindAreJudged(t *testing.T) {
+	kinds := []string{`"x"`, `""`, `7`, `-1e400`, `true`, `null`, `[]`, `{}`, `[null]`, `[[["x"]]]`, `[{"a":1},7,"x",null,true]`, `{"a":{"a":{"a":7}}}`, `18446744073709551616`}
+	requirements := []Requirement{
+		{Claim: &Claim{Name: "a", Values: []string{"wanted"}}}, {Claim: &Claim{Name: "a.a.a", Values: []string{"wanted"}}},
+	}
+	for _, text := range []string{
+		"principal.claims.a == 'wanted'", "principal.claims.a.a.a == 'wanted'", "principal.claims.a.startsWith('wanted')", "principal.claims.a > 7000",
+		"'wanted' in principal.claims.a", "principal.claims.a.exists(x, x == 'wanted')", "principal.claims.a[0] == 'wanted'", "principal.claims['a']['wanted'] == 1",
+		"principal.claims.a && principal.id != ''", "!principal.claims.a && principal.id != ''", "principal.claims.a + 1 == 7001", "principal.claims.a.size() == 7000",
+		"int(principal.claims.a) == 7000", "principal.claims.a.matches('^wanted$')", "cidr(principal.claims.a).containsIP('192.0.2.1')",
+		"timestamp(principal.claims.a).getFullYear() == 7000", "principal.claims.a[principal.claims.a] == 'wanted'", "has(principal.claims.a.wanted)",
+		"duration(principal.claims.a) > duration('7000h')", "-principal.claims.a == 7000", "principal.claims.a % principal.claims.a == 7000",
+		"principal.claims.a in principal.roles", "principal.claims.a == principal.claims", "principal.claims.a.a.exists_one(x, x.a == 7000)",
+	} {
+		requirements = append(requirements, Requirement{Expression: text})
+	}
+	for _, q := range requirements {
+		p := compile(t, true, Rule{Name: "r", Require: []Requirement{q}})
+		for _, kind := range kinds {
+			caller := &principal.Principal{Claims: decodeClaims(t, `{"a":`+kind+`}`)}
+			if got := p.Decide(Request{Path: "/"}, caller).Verdict; got == Allowed {
+				t.Errorf("%s, %v: %s is allowed", q.Expression, q.Claim, kind)
+			}
+		}
+	}
+}
+
 func decodeClaims(t *testing.T, s string) (claims map[string]any) {
 	t.Helper()
 	dec := json.NewDecoder(strings.NewReader(s))

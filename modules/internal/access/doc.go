@@ -19,6 +19,13 @@
 // RBAC is different: there one satisfied policy is enough, and a broad one
 // undoes a narrow one.
 //
+// A rule in dry_run refuses nothing, names nothing and satisfies nothing: decisions
+// are as if it were not there, so none changes when one is added to a policy that
+// runs. Of the requests that are allowed without it, those are recorded that it
+// would refuse, for each such rule; not what it would open under `otherwise deny`.
+// An enforced rule that is put in dry_run is as if it were taken out: what only it
+// named is then left to `otherwise`, what it denied is open.
+//
 // # Paths
 //
 // Rules see the canonical path (decoded, without dot segments and empty
@@ -47,6 +54,13 @@
 // request without the answer's body (RFC 9110 section 9.3.2): a rule about
 // reading would otherwise be evaded with HEAD.
 //
+// # Claims
+//
+// `require claim realm_access.roles admin` goes into objects at the dots. A claim
+// that has the whole name wins, since some issuers use URLs as names. A list holds
+// if one of its elements does; lists are not gone into. Values are compared as texts,
+// numbers as they are written: 9007199254740993 is not its neighbour.
+//
 // # Expressions
 //
 // What lines of words cannot say, `require expression` says in CEL
@@ -67,9 +81,9 @@
 // One that cannot be evaluated is not satisfied either, whatever is negated in it:
 // a claim that is not there, a claim of another type. Only || does with what is
 // true on its other side. `has(principal.claims.x)` asks whether there is one.
-// Whole numbers are exact, and fail beyond 64 bits.
+// Numbers are exact: whole ones fail beyond 64 bits, others from 2^53 on.
 //
 // Refused at load are syntax errors, unknown names, results that are no bool (a
 // claim by itself: compare it), patterns that are not written out, and what is too
-// costly; what gets too costly with a caller's own lists is cut then.
+// costly; what gets too costly with a caller's own claims is cut then.
 package access

@@ -1,10 +1,13 @@
 package access
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"regexp/syntax"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -12,10 +15,13 @@ import (
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/checker"
 	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/overloads"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/common/types/traits"
 	"cel.dev/cel-go/ext"
+	"cel.dev/cel-go/interpreter"
 
 	"github.com/sallyport-gateway/sallyport/modules/internal/principal"
 )
@@ -25,8 +31,14 @@ const (
 	maxExpression = 4096
 	// maxNesting is how deep an expression may nest.
 	maxNesting = 50
-	// maxRegexp is the largest program a regular expression may compile to.
-	maxRegexp = 1000
+	// maxRegexp is how large the programs of an expression's regular expressions may
+	// be together: each instruction may look at each byte of a text.
+	maxRegexp = 500
+	// maxWalks is how many operations that look at all of what they are about an
+	// expression may have without being counted when it is evaluated.
+	maxWalks = 8
+	// exact is where a double cannot tell whole numbers apart any more.
+	exact = 1 << 53
 	// maxCost bounds an evaluation, in CEL's units of about one operation each: by
 	// estimate when the expression is compiled, by count when it is evaluated.
 	maxCost = 20_000
@@ -91,8 +103,9 @@ func compileExpression(s string) (*expression, error) {
 	if t := compiled.OutputType(); !t.IsExactType(cel.BoolType) {
 		return nil, fmt.Errorf("it is of type %s, not bool: compare it with something", t)
 	}
-	loops, err := checkUse(compiled.NativeRep().Expr())
-	if err != nil {
+	var found use
+	ast.PostOrderVisit(compiled.NativeRep().Expr(), ast.NewExprVisitor(found.visit))
+	if err := found.check(); err != nil {
 		return nil, err
 	}
 	cost, err := env.EstimateCost(compiled, sizes{})
@@ -103,10 +116,10 @@ func compileExpression(s string) (*expression, error) {
 		return nil, fmt.Errorf("it is too costly for every request: up to %s operations, %d are allowed", describeCost(cost.Max), maxCost)
 	}
 	options := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize)}
-	if loops {
-		// Without a loop there is nothing to cut, since texts are bounded and no part of
-		// an expression runs twice; and counting costs more than all the rest.
-		options = append(options, cel.CostLimit(maxCost))
+	if found.loops || found.walks > maxWalks {
+		// Otherwise there is nothing to cut, since claims are bounded and no part of an
+		// expression runs twice; and counting costs more than all the rest.
+		options = append(options, cel.CostTracking(sizes{}), cel.CostLimit(maxCost))
 	}
 	program, err := env.Program(compiled, options...)
 	if err != nil {
@@ -136,49 +149,83 @@ func oneLine(issues *cel.Issues) error {
 	return errors.New(where + strings.Join(strings.Fields(first.Message), " "))
 }
 
-// checkUse refuses what types do not tell: an expression that asks nothing about
-// the caller or the request, regular expressions that a caller could write, and
-// large ones. loops says whether it goes through lists.
-func checkUse(root ast.Expr) (loops bool, err error) {
-	asks := false
-	ast.PostOrderVisit(root, ast.NewExprVisitor(func(e ast.Expr) {
-		switch e.Kind() {
-		case ast.IdentKind:
-			asks = asks || strings.HasPrefix(e.AsIdent(), "principal.") || strings.HasPrefix(e.AsIdent(), "request.")
-		case ast.ComprehensionKind:
-			loops = true
-		case ast.CallKind:
-			if call := e.AsCall(); call.FunctionName() == overloads.Matches && err == nil {
-				err = checkPattern(call.Args())
-			}
-		}
-	}))
-	if err == nil && !asks {
-		err = errors.New("it asks nothing about principal or request")
-	}
-	return loops, err
+// use is what an expression does, as far as types do not tell.
+type use struct {
+	asks   bool // about the caller or the request
+	loops  bool // goes through lists
+	walks  int  // operations that look at all of a text or a list that is not written out
+	regexp int  // instructions
+	err    error
 }
 
-// checkPattern checks the last argument of matches. CEL has a limit for it, which
-// panics on a counted repetition.
-func checkPattern(args []ast.Expr) error {
-	last := args[len(args)-1]
-	if last.Kind() != ast.LiteralKind {
-		return errors.New("the pattern of matches has to be written out: one from a request could be any")
+func (u *use) visit(e ast.Expr) {
+	switch e.Kind() {
+	case ast.IdentKind:
+		u.asks = u.asks || strings.HasPrefix(e.AsIdent(), "principal.") || strings.HasPrefix(e.AsIdent(), "request.")
+	case ast.ComprehensionKind:
+		u.loops = true
+	case ast.LiteralKind:
+		if d, ok := e.AsLiteral().(types.Double); ok && math.Abs(float64(d)) >= exact {
+			u.err = cmp.Or(u.err, errInexact)
+		}
+	case ast.CallKind:
+		u.call(e.AsCall())
 	}
-	pattern, _ := last.AsLiteral().(types.String)
+}
+
+func (u *use) call(call ast.CallExpr) {
+	args := call.Args()
+	switch call.FunctionName() {
+	case operators.LogicalAnd, operators.LogicalOr, operators.LogicalNot, operators.Conditional, operators.Index:
+	case operators.Add:
+		u.walks++
+	case operators.In:
+		if args[1].Kind() != ast.ListKind {
+			u.walks++
+		}
+	case overloads.Matches:
+		size, err := sizeOfPattern(args[len(args)-1])
+		u.regexp += size
+		u.err = cmp.Or(u.err, err)
+	default:
+		if !slices.ContainsFunc(args, func(a ast.Expr) bool { return a.Kind() == ast.LiteralKind }) {
+			u.walks++
+		}
+	}
+}
+
+var errInexact = errors.New("a number with a fraction or an exponent is not exact from 2^53 on: write a whole number")
+
+// check refuses an expression that asks nothing about the caller or the request,
+// regular expressions that a caller could write, and large ones.
+func (u *use) check() error {
+	switch {
+	case u.err != nil:
+		return u.err
+	case u.regexp > maxRegexp:
+		return fmt.Errorf("the patterns of matches are too large: %d instructions, %d are allowed", u.regexp, maxRegexp)
+	case !u.asks:
+		return errors.New("it asks nothing about principal or request")
+	}
+	return nil
+}
+
+// sizeOfPattern is how many instructions the pattern of matches compiles to. CEL has
+// a limit for it, which panics on a counted repetition.
+func sizeOfPattern(e ast.Expr) (int, error) {
+	if e.Kind() != ast.LiteralKind {
+		return 0, errors.New("the pattern of matches has to be written out: one from a request could be any")
+	}
+	pattern, _ := e.AsLiteral().(types.String)
 	parsed, err := syntax.Parse(string(pattern), syntax.Perl)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	program, err := syntax.Compile(parsed.Simplify())
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if len(program.Inst) > maxRegexp {
-		return fmt.Errorf("the pattern of matches is too large: %d instructions, %d are allowed", len(program.Inst), maxRegexp)
-	}
-	return nil
+	return len(program.Inst), nil
 }
 
 // judge evaluates the expression. FailedExpression is a claim that is not there,
@@ -266,7 +313,8 @@ func (a adapter) NativeToValue(value any) ref.Val {
 
 func number(s string) ref.Val {
 	if strings.ContainsAny(s, ".eE") {
-		if f, err := strconv.ParseFloat(s, 64); err == nil {
+		// A whole number beyond would be compared with its neighbours as equal.
+		if f, err := strconv.ParseFloat(s, 64); err == nil && math.Abs(f) < exact {
 			return types.Double(f)
 		}
 	} else if i, err := strconv.ParseInt(s, 10, 64); err == nil {
@@ -274,7 +322,7 @@ func number(s string) ref.Val {
 	} else if u, err := strconv.ParseUint(s, 10, 64); err == nil {
 		return types.Uint(u)
 	}
-	return types.NewErr("a number beyond 64 bits")
+	return types.NewErr("a number that cannot be held exactly")
 }
 
 // sizes estimates what expressions are about, amply but within what requests look
@@ -304,9 +352,32 @@ func (sizes) EstimateCallCost(string, string, *checker.AstNode, []checker.AstNod
 	return nil
 }
 
+// CallCost implements interpreter.ActualCostEstimator. CEL counts what it does with
+// a claim as one operation, whatever the claim is, because it does not know the type
+// beforehand.
+func (sizes) CallCost(_, overload string, args []ref.Val, _ ref.Val) *uint64 {
+	if overload != "" {
+		return nil
+	}
+	cost := uint64(1)
+	for _, arg := range args {
+		switch v := arg.(type) {
+		case types.String:
+			cost += uint64(len(v)) / 10
+		case traits.Sizer:
+			if n, ok := v.Size().(types.Int); ok {
+				cost += uint64(n)
+			}
+		}
+	}
+	return &cost
+}
+
 // Interface guards
 var (
 	_ cel.Activation        = (*activation)(nil)
 	_ types.Adapter         = adapter{}
 	_ checker.CostEstimator = sizes{}
+
+	_ interpreter.ActualCostEstimator = sizes{}
 )

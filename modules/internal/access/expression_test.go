@@ -33,6 +33,7 @@ func TestExpressions(t *testing.T) {
 	caller := &principal.Principal{
 		ID: "alice", Issuer: "https://issuer.example", Method: "jwt", Scopes: []string{"orders", "orders:read"}, Roles: []string{"admin"}, Tier: "gold",
 		Claims: claims(t, `{"mfa":true,"no":false,"level":3,"half":0.5,"big":9007199254740993,"bigger":18446744073709551615,"huge":18446744073709551616,
+			"rounded":9007199254740993e0,"fraction":9007199254740993.0,"thousand":1e3,"ids":[9007199254740993],"texted":"9007199254740993",
 			"groups":["a","b"],"org":{"id":"acme","depth":{"n":1}},"nothing":null,"text":"true","https://x/y":"z"}`),
 	}
 	const met, unmet, failed = "met", "unmet", "failed"
@@ -59,7 +60,16 @@ func TestExpressions(t *testing.T) {
 		{"a whole number beyond 2^53 is exact", `principal.claims.big == 9007199254740993`, met},
 		{"its neighbour is another one", `principal.claims.big == 9007199254740992`, unmet},
 		{"a whole number beyond 2^63", `principal.claims.bigger == 18446744073709551615u`, met},
-		{"a whole number beyond 2^64 is not rounded", `principal.claims.huge == 18446744073709551616.0`, failed},
+		{"a whole number beyond 2^64 is not rounded", `principal.claims.huge > 1.0`, failed},
+		{"an exponent makes no neighbours equal", `principal.claims.rounded == 9007199254740993`, failed},
+		{"nor does a fraction", `principal.claims.fraction == 9007199254740992`, failed},
+		{"a whole number with an exponent", `principal.claims.thousand == 1000`, met},
+		{"a whole number in a list", `9007199254740993 in principal.claims.ids`, met},
+		{"its neighbour in a list", `9007199254740992 in principal.claims.ids`, unmet},
+		{"a whole number in a text is a text", `principal.claims.texted == 9007199254740993`, unmet},
+		{"a boolean among conditions", `principal.claims.mfa && principal.id == 'alice'`, met},
+		{"a text among conditions", `principal.claims.text && principal.id == 'alice'`, failed},
+		{"the negation of a text", `!principal.claims.text`, failed},
 		{"types that cannot be compared", `principal.claims.groups < 3`, failed},
 
 		{"the id", `principal.id == 'alice'`, met},
@@ -144,6 +154,16 @@ func TestExpressionsThatAreRefused(t *testing.T) {
 		{"a question about nobody", "1 < 2", "asks nothing"},
 		{"a bad regular expression", "principal.id.matches('(')", "invalid matches argument"},
 		{"a regular expression that explodes", "principal.id.matches('a{600}b{600}')", "too large"},
+		{"two that do so together", "principal.id.matches('a{300}') && principal.id.matches('b{300}')", "too large"},
+		{"a repetition of repetitions", "principal.id.matches('((a{100}){100}){100}')", "invalid matches argument"},
+		{"a number that a double cannot hold", "principal.claims.id == 9007199254740993.0", "not exact"},
+		{"a negative one", "principal.claims.id == -1e300", "not exact"},
+		{"a text that grows", "(" + strings.Repeat("principal.claims.a + ", 42) + "'') == ''", "too costly"},
+		{"a list that grows", "(" + strings.Repeat("principal.claims.a + ", 45) + "[]).all(r, r in principal.roles)", "too costly"},
+		{"a macro of two names", "principal.roles.all(i, r, r == 'a')", "undeclared reference"},
+		{"a variable of its own", "cel.bind(x, principal.id + principal.id, x + x == '')", "undeclared reference"},
+		{"a field of a message", "google.rpc.context.AttributeContext{}.source == principal.id", "undeclared reference"},
+		{"an unknown name, with its place", "principal.tier == 'gold' &&\n  user.id == 'a'", "line 2 of it, column 3: undeclared reference to 'user'"},
 		{"a regular expression from the request", "principal.id.matches(request.path)", "has to be written out"},
 		{"one in the other notation", "matches(principal.id, principal.claims.pattern)", "has to be written out"},
 		{"a macro that builds a list", "principal.scopes.map(s, s + s).size() > 1", "undeclared reference"},
@@ -184,6 +204,39 @@ func TestACallerWithHugeClaimsIsDenied(t *testing.T) {
 	}
 	if got := p.Decide(Request{Method: "GET", Path: "/"}, groups(maxCost)); got.Verdict != FailedExpression {
 		t.Errorf("%d groups: %+v", maxCost, got)
+	}
+}
+
+// Many operations about large claims are cut too, though none of them is a loop.
+func TestManyWalksThroughHugeClaimsAreCut(t *testing.T) {
+	list := make([]any, 8000)
+	for i := range list {
+		list[i] = "a"
+	}
+	huge := &principal.Principal{Claims: map[string]any{"a": list, "b": list, "t": strings.Repeat("a", 16<<10)}}
+	for range 50 {
+		huge.Scopes = append(huge.Scopes, "s")
+	}
+	for _, tt := range []struct {
+		name, term string
+		times      int
+		want       Verdict
+	}{
+		{"a few comparisons", "principal.claims.a == principal.claims.b", maxWalks, Allowed},
+		{"many comparisons", "principal.claims.a == principal.claims.b", 80, FailedExpression},
+		{"many searches", "!('b' in principal.claims.a)", 60, FailedExpression},
+		{"many concatenations", "principal.claims.t + principal.claims.t != ''", 60, FailedExpression},
+		{"many sizes", "principal.claims.t.size() > principal.tier.size()", 30, FailedExpression},
+		{"a loop that searches", "['s', 't', 'u'].all(s, !(s in principal.claims.a))", 1, FailedExpression},
+		{"a loop that concatenates", "principal.scopes.all(s, s + principal.claims.t != s)", 1, FailedExpression},
+		{"many comparisons with what is written out", "principal.claims.t != 'b'", 60, Allowed},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			text := strings.TrimSuffix(strings.Repeat("("+tt.term+") && ", tt.times), " && ")
+			if got := compile(t, true, expressions(text)).Decide(Request{Path: "/"}, huge).Verdict; got != tt.want {
+				t.Errorf("got %d, want %d", got, tt.want)
+			}
+		})
 	}
 }
 
@@ -256,4 +309,47 @@ func BenchmarkClaim(b *testing.B) {
 			b.Fatal(got)
 		}
 	}
+}
+
+// FuzzClaims: whatever a token says, conditions on its claims are judged without a
+// panic, and `require claim` and an expression agree about a text inside objects.
+func FuzzClaims(f *testing.F) {
+	for _, seed := range []string{
+		`{"a":{"b":"x"}}`, `{"a":{"b":["x"]}}`, `{"a.b":"x","a":{"b":"y"}}`, `{"a":[{"b":"x"}]}`, `{"a":null}`, `{"a":{"b":9007199254740993}}`,
+		`{"a":{"b":1e400}}`, `{"a":"x","b":{"a":{"b":"x"}}}`, `{}`, `{"a":{"b":{"x":"x"}}}`, `{"a":{"b":"\u0078"}}`,
+	} {
+		f.Add(seed)
+	}
+	claim := compile(f, true, Rule{Name: "r", Require: []Requirement{{Claim: &Claim{Name: "a.b", Values: []string{"x"}}}}})
+	same := compile(f, true, expressions(`principal.claims.a.b == 'x' || 'x' in principal.claims.a.b`))
+	var others []*Policy
+	for _, text := range []string{
+		"principal.claims.a > 7", "principal.claims.a.exists(x, x == principal.claims.b)", "principal.claims.a + principal.claims.b == principal.claims.c",
+		"principal.claims.a.matches('^x+$') || principal.claims[principal.claims.a] == 1", "int(principal.claims.a.b) == 9007199254740993",
+	} {
+		others = append(others, compile(f, true, expressions(text)))
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		d := json.NewDecoder(strings.NewReader(text))
+		d.UseNumber()
+		var c map[string]any
+		if d.Decode(&c) != nil {
+			return
+		}
+		caller := &principal.Principal{Claims: c}
+		for _, p := range others {
+			p.Decide(Request{Path: "/"}, caller)
+		}
+		if _, whole := c["a.b"]; whole {
+			return
+		}
+		byClaim, byExpression := claim.Decide(Request{Path: "/"}, caller).Verdict, same.Decide(Request{Path: "/"}, caller).Verdict
+		object, _ := c["a"].(map[string]any)
+		if _, inside := object["b"].(map[string]any); inside { // of which in asks for a name
+			return
+		}
+		if (byClaim == Allowed) != (byExpression == Allowed) {
+			t.Errorf("%s: the claim says %d, the expression %d", text, byClaim, byExpression)
+		}
+	})
 }

@@ -186,16 +186,16 @@ func FuzzPattern(f *testing.F) {
 		root.insert(&a, 0)
 		root.insert(&b, 1)
 		root.sort()
-		policy := &Policy{rules: make([]compiled, 2)}
+		policy := &Policy{rules: []compiled{{deny: true}, {deny: true}}}
 		matches := func(i int32) bool {
-			e := evaluation{policy: policy, denying: true}
+			e := evaluation{policy: policy}
 			root.visit(path, &e)
 			// The evaluation keeps the lowest rule: look for the other one alone.
 			if i == 1 && e.refused && e.by == 0 {
 				only := new(node)
 				only.insert(&b, 1)
 				only.sort()
-				e = evaluation{policy: policy, denying: true}
+				e = evaluation{policy: policy}
 				only.visit(path, &e)
 			}
 			return e.refused && e.by == i

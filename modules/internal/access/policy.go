@@ -14,13 +14,16 @@ type Policy struct {
 	rules     []compiled
 	deny      *node // where deny rules are found by path
 	require   *node // where the others are
-	otherwise bool  // allow what no rule names
+	dry       *node // where those in dry_run are, of both kinds; nil if there are none
+	dryNames  []string
+	otherwise bool // allow what no rule names
 	byMethod  bool
 }
 
 // compiled is a rule without its paths, which are in the tree.
 type compiled struct {
 	name      string
+	deny      bool
 	methods   []string // empty: all
 	hosts     []host   // empty: all
 	require   []Requirement
@@ -57,6 +60,8 @@ func Compile(rules []Rule, allowOthers bool) (*Policy, error) {
 	var errs []error
 	if len(rules) == 0 {
 		errs = append(errs, errors.New("no rule: access_rules would treat every request alike"))
+	} else if !allowOthers && !slices.ContainsFunc(rules, func(r Rule) bool { return !r.DryRun }) {
+		errs = append(errs, errors.New("every rule is in dry_run, which names no request: all would be refused (otherwise allow lets them pass, mode dry_run tries the rules as a whole)"))
 	}
 	named := make(map[string]bool, len(rules))
 	for i := range rules {
@@ -82,14 +87,19 @@ func Compile(rules []Rule, allowOthers bool) (*Policy, error) {
 	}
 	p.deny.sort()
 	p.require.sort()
+	if p.dry != nil {
+		p.dry.sort()
+	}
 	return p, nil
 }
 
 func (p *Policy) add(r *Rule) {
-	c := compiled{name: r.Name, methods: slices.Clone(r.Methods), require: slices.Clone(r.Require), challenge: challenge(r)}
+	c := compiled{name: r.Name, deny: r.Deny, methods: slices.Clone(r.Methods), require: slices.Clone(r.Require), challenge: challenge(r)}
 	for i := range c.require {
 		if q := &c.require[i]; q.Expression != "" {
 			q.compiled, _ = compileExpression(q.Expression) // Check has seen it
+		} else if q.Claim != nil {
+			q.steps = strings.Split(q.Claim.Name, ".")
 		}
 	}
 	if slices.Contains(c.methods, "GET") && !slices.Contains(c.methods, "HEAD") {
@@ -98,11 +108,19 @@ func (p *Policy) add(r *Rule) {
 	for _, s := range r.Host {
 		c.hosts = append(c.hosts, parseHost(s))
 	}
-	p.byMethod = p.byMethod || len(c.methods) > 0
+	// The override of a method that nobody asks about is not judged, so rules in
+	// dry_run do not count.
+	p.byMethod = p.byMethod || len(c.methods) > 0 && !r.DryRun
 	index := int32(len(p.rules))
 	p.rules = append(p.rules, c)
 	tree := p.require
-	if r.Deny {
+	switch {
+	case r.DryRun:
+		if p.dry == nil {
+			p.dry = new(node)
+		}
+		tree, p.dryNames = p.dry, append(p.dryNames, r.Name)
+	case r.Deny:
 		tree = p.deny
 	}
 	for _, pat := range patternsOf(r) {
@@ -137,13 +155,16 @@ func patternsOf(r *Rule) []pattern {
 }
 
 // shadowed finds rules that never decide anything, because a deny rule names all
-// that they name.
+// that they name. A deny rule in dry_run takes nothing from others.
 func shadowed(rules []Rule) (errs []error) {
 	for i := range rules {
 		for j := range rules {
 			deny, r := &rules[j], &rules[i]
+			if i == j || !deny.Deny || deny.DryRun || !covers(deny, r) {
+				continue
+			}
 			// Of two deny rules that say the same, the later one is at fault.
-			if i == j || !deny.Deny || !covers(deny, r) || r.Deny && i < j && covers(r, deny) {
+			if r.Deny && !r.DryRun && i < j && covers(r, deny) {
 				continue
 			}
 			errs = append(errs, fmt.Errorf("rule %s never decides: rule %s denies everything it is about", r.Name, deny.Name))

@@ -25,6 +25,9 @@ type Rule struct {
 	Require []Requirement `json:"require,omitempty"`
 	// Deny refuses what the rule is about, whoever calls. Default: false.
 	Deny bool `json:"deny,omitempty"`
+	// DryRun only records what the rule would refuse of the requests that are allowed.
+	// Decisions are as if the rule were not there. Default: false.
+	DryRun bool `json:"dry_run,omitempty"`
 }
 
 // Requirement is one condition on the caller. Exactly one field is set; of its
@@ -38,30 +41,33 @@ type Requirement struct {
 	// Issuer is who vouches for the caller, exactly: the token's issuer, or the
 	// distinguished name of the certificate's authority.
 	Issuer []string `json:"issuer,omitempty"`
-	// Method is how the caller was authenticated: jwt, api_key or mtls.
+	// Method is how the caller was authenticated: one of AuthMethods.
 	Method []string `json:"method,omitempty"`
 	// Tier is the caller's class of service.
 	Tier []string `json:"tier,omitempty"`
-	// Claim is a claim of the caller's token, at its top level.
+	// Claim is a claim of the caller's token.
 	Claim *Claim `json:"claim,omitempty"`
 	// Expression is a condition in CEL over the caller and the request; see the
 	// package's documentation.
 	Expression string `json:"expression,omitempty"`
 
 	compiled *expression // set by Compile, in its copy
+	steps    []string    // of the claim's name, set by Compile too
 }
 
 // Claim is a condition on one claim. A list holds if one of its elements does;
 // numbers and booleans are compared as they are written in JSON.
 type Claim struct {
-	// Name of the claim, exactly: case counts, and a dot is part of the name.
+	// Name of the claim, exactly: case counts. Dots lead into objects, as in
+	// realm_access.roles; a claim that has the whole name, as URLs have, wins.
 	Name string `json:"name,omitempty"`
 	// Values of which the claim must have one.
 	Values []string `json:"values,omitempty"`
 }
 
-// AuthMethods are the values of Requirement.Method.
-var AuthMethods = []string{"jwt", "api_key", "mtls"}
+// AuthMethods are the values of Requirement.Method: the credentials that auth reads
+// itself, and what balancers say about callers.
+var AuthMethods = []string{"jwt", "api_key", "mtls", "aws_alb_oidc", "aws_alb_mtls", "gcp_iap", "cloudflare_access"}
 
 // methods are the registered ones (IANA HTTP Method Registry) that reach a
 // guard, and PURGE. Others are refused: a mistyped method protects nothing.
@@ -144,6 +150,14 @@ func ParseText(s string) (string, error) {
 	return s, nil
 }
 
+// ParseClaim accepts the name of a claim, or names with dots between them.
+func ParseClaim(s string) (string, error) {
+	if strings.HasPrefix(s, ".") || strings.HasSuffix(s, ".") || strings.Contains(s, "..") {
+		return "", errors.New("nothing stands before, behind or between its dots, which lead into objects")
+	}
+	return ParseText(s)
+}
+
 // ParseAuthMethod accepts one of AuthMethods.
 func ParseAuthMethod(s string) (string, error) {
 	if !slices.Contains(AuthMethods, s) {
@@ -178,7 +192,7 @@ func (r *Rule) Check() []error {
 	everything := len(r.Methods)+len(r.Path)+len(r.Host) == 0
 	switch {
 	case !r.Deny && len(r.Require) == 0:
-		fail("it neither requires anything nor denies: add require or deny (`require method jwt api_key mtls` asks for any caller who is known)")
+		fail("it neither requires anything nor denies: add require or deny (`require method %s` asks for any caller who is known)", strings.Join(AuthMethods, " "))
 	case r.Deny && len(r.Require) > 0:
 		fail("deny and require exclude each other: a deny rule refuses every caller")
 	case r.Deny && everything:
@@ -243,7 +257,7 @@ func (q *Requirement) check(i int) (errs []error) {
 	}
 	if q.Claim != nil {
 		given++
-		if _, err := ParseText(q.Claim.Name); err != nil {
+		if _, err := ParseClaim(q.Claim.Name); err != nil {
 			errs = append(errs, fmt.Errorf("require claim: name %q: %w", q.Claim.Name, err))
 		}
 		if len(q.Claim.Values) == 0 {

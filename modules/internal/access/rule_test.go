@@ -47,6 +47,9 @@ func TestBadRulesAreRefused(t *testing.T) {
 		{"a role that was meant as two", []Rule{{Name: "r", Require: []Requirement{{Role: []string{"admin,owner"}}}}}, []string{`require role "admin,owner"`}},
 		{"a way to authenticate that does not exist", []Rule{{Name: "r", Require: []Requirement{{Method: []string{"GET"}}}}}, []string{`require method "GET"`, "jwt, api_key"}},
 		{"a claim without a name", []Rule{{Name: "r", Require: []Requirement{{Claim: &Claim{Values: []string{"a"}}}}}}, []string{`name ""`}},
+		{"a claim that begins with a dot", []Rule{{Name: "r", Require: []Requirement{{Claim: &Claim{Name: ".a", Values: []string{"a"}}}}}}, []string{`name ".a"`, "dots"}},
+		{"a claim that ends in a dot", []Rule{{Name: "r", Require: []Requirement{{Claim: &Claim{Name: "a.", Values: []string{"a"}}}}}}, []string{`name "a."`}},
+		{"two dots in a claim", []Rule{{Name: "r", Require: []Requirement{{Claim: &Claim{Name: "a..b", Values: []string{"a"}}}}}}, []string{`name "a..b"`}},
 		{"a claim without values", []Rule{{Name: "r", Require: []Requirement{{Claim: &Claim{Name: "mfa"}}}}}, []string{"require claim mfa: no values"}},
 		{"an empty claim value", []Rule{{Name: "r", Require: []Requirement{{Claim: &Claim{Name: "mfa", Values: []string{""}}}}}}, []string{`require claim mfa ""`}},
 		{

@@ -5,6 +5,8 @@
 package event
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"math/rand/v2"
 	"net/netip"
 	"os"
@@ -33,6 +35,9 @@ type Event struct {
 	RequestID string
 	Trace     string // the balancer's
 	Principal string
+	KeyID     string // of the principal's API key
+	TokenID   string // of the principal's token, its jti; only a hash of it is written
+	Rule      string // the configured name of the rule that refused
 }
 
 // NewID returns an identifier that nobody can guess and no two decisions share:
@@ -64,6 +69,11 @@ func (e *Event) cut() {
 	e.Path = shorten(e.Path, maxPath)
 	e.Trace = shorten(e.Trace, maxText)
 	e.Principal = shorten(e.Principal, maxText)
+	e.KeyID = shorten(e.KeyID, maxText)
+	if e.TokenID != "" {
+		sum := sha256.Sum256([]byte(e.TokenID))
+		e.TokenID = hex.EncodeToString(sum[:])
+	}
 }
 
 func shorten(s string, limit int) string {
@@ -93,6 +103,7 @@ func (e *Event) appendLine(b []byte, withPath bool) []byte {
 	b = appendText(b, "decision", e.Decision)
 	b = appendText(b, "verdict", e.Verdict)
 	b = appendText(b, "guard", e.Guard)
+	b = appendText(b, "rule", e.Rule)
 	b = appendText(b, "reason", e.Reason)
 	b = append(b, `,"status":`...)
 	b = strconv.AppendInt(b, int64(e.Status), 10)
@@ -109,6 +120,8 @@ func (e *Event) appendLine(b []byte, withPath bool) []byte {
 	b = appendText(b, "request_id", e.RequestID)
 	b = appendText(b, "balancer_trace", e.Trace)
 	b = appendText(b, "principal", e.Principal)
+	b = appendText(b, "key_id", e.KeyID)
+	b = appendText(b, "jti_sha256", e.TokenID)
 	b = appendText(b, "gateway", gateway())
 	return append(b, "}\n"...)
 }

@@ -16,15 +16,16 @@ func sample() Event {
 		Time: time.Date(2026, 11, 28, 10, 0, 0, 7e6, time.FixedZone("", 3600)), Decision: "d", Verdict: "deny", Guard: "auth",
 		Reason: "auth.token_expired", Status: 401, Site: "api.example.com", Client: netip.MustParseAddr("2001:db8::7"),
 		Method: "GET", Path: "/orders/7", RequestID: "r", Trace: "Root=1-2", Principal: "ada",
+		Rule: "admin", KeyID: "k1", TokenID: "h",
 	}
 }
 
 func TestALineHasEveryFieldInOrder(t *testing.T) {
 	e := sample()
 	host, _ := json.Marshal(gateway())
-	want := `{"time":"2026-11-28T09:00:00.007Z","schema":"sallyport.event.v1","decision":"d","verdict":"deny","guard":"auth",` +
+	want := `{"time":"2026-11-28T09:00:00.007Z","schema":"sallyport.event.v1","decision":"d","verdict":"deny","guard":"auth","rule":"admin",` +
 		`"reason":"auth.token_expired","status":401,"site":"api.example.com","client":"2001:db8::7","method":"GET",` +
-		`"path":"/orders/7","request_id":"r","balancer_trace":"Root=1-2","principal":"ada","gateway":` + string(host) + "}\n"
+		`"path":"/orders/7","request_id":"r","balancer_trace":"Root=1-2","principal":"ada","key_id":"k1","jti_sha256":"h","gateway":` + string(host) + "}\n"
 	if got := string(e.appendLine(nil, true)); got != want {
 		t.Errorf("got  %swant %s", got, want)
 	}
@@ -33,7 +34,7 @@ func TestALineHasEveryFieldInOrder(t *testing.T) {
 func TestWhatIsNotEstablishedIsLeftOut(t *testing.T) {
 	e := Event{Verdict: "deny"}
 	line := string(e.appendLine(nil, true))
-	for _, name := range []string{"client", "principal", "path", "balancer_trace", "request_id"} {
+	for _, name := range []string{"client", "principal", "path", "balancer_trace", "request_id", "rule", "key_id", "jti_sha256"} {
 		if strings.Contains(line, `"`+name+`"`) {
 			t.Errorf("%s stands in %s", name, line)
 		}
@@ -46,6 +47,18 @@ func TestLongTextsOfACallerAreCutBetweenCharacters(t *testing.T) {
 	line := e.appendLine(nil, true)
 	if len(line) > 2000 || !json.Valid(line) || !strings.Contains(string(line), "é…") || strings.ContainsRune(string(line), utf8.RuneError) {
 		t.Errorf("%d bytes: %s", len(line), line)
+	}
+}
+
+func TestTheIDOfATokenIsHashedBeforeItIsQueued(t *testing.T) {
+	e := Event{TokenID: "jti", KeyID: strings.Repeat("k", 5000)}
+	e.cut()
+	// The SHA-256 of the three letters.
+	if want := "5b1288bdb86ccf33cc0158da1a1f405c4095d9c00fe9dadd9c58af82ff2abae5"; e.TokenID != want {
+		t.Errorf("got %s", e.TokenID)
+	}
+	if len(e.KeyID) > 300 {
+		t.Errorf("%d bytes of a key's id", len(e.KeyID))
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport-gateway/sallyport/modules/internal/edge"
 	"github.com/sallyport-gateway/sallyport/modules/internal/event"
 	"github.com/sallyport-gateway/sallyport/modules/internal/metric"
+	"github.com/sallyport-gateway/sallyport/modules/internal/principal"
 )
 
 // The verdicts of a guard.
@@ -37,6 +38,7 @@ var (
 type refusal struct {
 	site, guard string
 	dryRun      bool
+	rule        string // the configured name of the rule that refuses, if one does
 	reason      *decision.Reason
 	cause       error
 	logger      *zap.Logger
@@ -63,7 +65,7 @@ func refuse(r *http.Request, f refusal) error {
 	}
 	if c := f.logger.Check(zap.DebugLevel, "refused"); c != nil {
 		c.Write(zap.String("guard", f.guard), zap.String("verdict", verdict), zap.String("reason", f.reason.Code),
-			zap.String("request_id", decision.RequestID(r)), zap.Error(f.cause))
+			zap.String("rule", f.rule), zap.String("request_id", decision.RequestID(r)), zap.Error(f.cause))
 	}
 	if f.dryRun {
 		return nil
@@ -80,17 +82,29 @@ func refuse(r *http.Request, f refusal) error {
 func eventOf(r *http.Request, f *refusal, verdict, id string) event.Event {
 	sent := original(r)
 	e := event.Event{
-		Time: time.Now(), Decision: id, Verdict: verdict, Guard: f.guard, Reason: f.reason.Code, Status: f.reason.Status,
+		Time: time.Now(), Decision: id, Verdict: verdict, Guard: f.guard, Rule: f.rule, Reason: f.reason.Code, Status: f.reason.Status,
 		Site: f.site, Method: sent.Method, Path: sent.URL.EscapedPath(), RequestID: decision.RequestID(r),
 	}
 	if req := From(r); req != nil {
 		e.Client = req.Client
 		if req.Principal != nil {
 			e.Principal = req.Principal.ID
+			e.KeyID, e.TokenID = credentialOf(req.Principal)
 		}
 	}
 	if seen := edge.From(r); seen != nil {
 		e.Trace = seen.Trace
 	}
 	return e
+}
+
+// credentialOf is what names the caller's credential and is none: the id of its key,
+// or the jti of its token.
+func credentialOf(p *principal.Principal) (keyID, tokenID string) {
+	if p.Method == "api_key" {
+		keyID, _ = p.Claims["key_id"].(string)
+	} else {
+		tokenID, _ = p.Claims["jti"].(string)
+	}
+	return keyID, tokenID
 }

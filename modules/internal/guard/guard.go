@@ -150,8 +150,24 @@ func (g *Guard) Allow() { g.allowed.Inc() }
 // cause is logged at debug level and shown to nobody; it must not contain a
 // secret. It may be nil. A *decision.Detail is shown to the caller, too.
 func (g *Guard) Deny(_ http.ResponseWriter, r *http.Request, reason *decision.Reason, cause error) error {
-	return refuse(r, refusal{site: g.site, guard: g.name, dryRun: g.DryRun(), reason: reason, cause: cause, logger: g.logger,
-		events: g.suite.Events})
+	return g.refuse(r, refusal{dryRun: g.DryRun(), reason: reason, cause: cause})
+}
+
+// DenyBy is Deny by the rule that has this name in the configuration: the log and
+// the event say so, the caller is not told. An empty name is Deny.
+func (g *Guard) DenyBy(rule string, r *http.Request, reason *decision.Reason, cause error) error {
+	return g.refuse(r, refusal{dryRun: g.DryRun(), rule: rule, reason: reason, cause: cause})
+}
+
+// WouldDenyBy counts and logs that the rule, which is in dry_run, would have refused
+// the request. If there is one, do not call Allow.
+func (g *Guard) WouldDenyBy(rule string, r *http.Request, reason *decision.Reason, cause error) {
+	_ = g.refuse(r, refusal{dryRun: true, rule: rule, reason: reason, cause: cause})
+}
+
+func (g *Guard) refuse(r *http.Request, f refusal) error {
+	f.site, f.guard, f.logger, f.events = g.site, g.name, g.logger, g.suite.Events
+	return refuse(r, f)
 }
 
 // DryRun reports whether the guard only records what it would refuse.
@@ -159,6 +175,9 @@ func (g *Guard) DryRun() bool { return g.Mode == ModeDryRun }
 
 // Logger returns the logger of the guard's module.
 func (g *Guard) Logger() *zap.Logger { return g.logger }
+
+// Name returns the name of the guard, its directive.
+func (g *Guard) Name() string { return g.name }
 
 // Site returns the configured name of the site the guard stands in, as in the
 // metrics: its first host, or its server's first address.

@@ -19,11 +19,12 @@ import (
 //		require scope  <scopes...>
 //		require role   <roles...>
 //		require issuer <issuers...>
-//		require method jwt | api_key | mtls
+//		require method jwt | api_key | mtls | <the name of a balancer's assertion>
 //		require tier   <tiers...>
 //		require claim  <name> <values...>
 //		require expression `<CEL>`
 //		deny
+//		dry_run
 //	}
 //
 // require can be repeated. A rule has require or deny.
@@ -45,8 +46,10 @@ func Read(o *caddyfile.Dispenser, dst *[]access.Rule) error {
 			return readRequirement(l, &r.Require)
 		case "deny":
 			return read.Flag(l, &r.Deny)
+		case "dry_run":
+			return read.Flag(l, &r.DryRun)
 		}
-		return read.Unknown(l, "methods", "path", "host", "require", "deny")
+		return read.Unknown(l, "methods", "path", "host", "require", "deny", "dry_run")
 	})
 	if err != nil {
 		return err
@@ -79,7 +82,7 @@ func readRequirement(l *caddyfile.Dispenser, to *[]access.Requirement) error {
 		err = read.Values(l, access.ParseWord, &q.Tier)
 	case "claim":
 		q.Claim = new(access.Claim)
-		if err = read.Value(l, access.ParseText, &q.Claim.Name); err == nil {
+		if err = read.Value(l, access.ParseClaim, &q.Claim.Name); err == nil {
 			err = read.Values(l, access.ParseText, &q.Claim.Values)
 		}
 	case "expression":
