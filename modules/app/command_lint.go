@@ -37,6 +37,7 @@ its line of the Caddyfile, or above it, with the reason:
 Rules:
   guard-bypassed       a guard stands behind what answers already
   no-auth              a backend behind a balancer, and nothing asks who calls
+  auth-optional        a backend behind an auth that is optional, without rules
   upstream-plain       a backend on another machine, without TLS or an assertion
   upstream-unverified  TLS that takes any certificate
   cors-reflected       CORS headers that let every page call with credentials

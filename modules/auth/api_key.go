@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport-gateway/sallyport/caddyfile/read"
 	"github.com/sallyport-gateway/sallyport/modules/auth/apikey"
 	"github.com/sallyport-gateway/sallyport/modules/internal/decision"
+	"github.com/sallyport-gateway/sallyport/modules/internal/metric"
 	"github.com/sallyport-gateway/sallyport/modules/internal/secret"
 )
 
@@ -115,6 +116,9 @@ func (a *APIKey) option(o *caddyfile.Dispenser) error {
 }
 
 func (a *APIKey) open(b *builder) error {
+	if err := metric.Register(b.ctx, apikey.Collectors...); err != nil {
+		return err
+	}
 	pepper, err := secret.Resolve(a.Pepper)
 	if err != nil {
 		return fmt.Errorf("api_key: pepper: %w", err)

@@ -531,7 +531,7 @@ func TestTokenInTheQueryIsNotShownToErrorRoutes(t *testing.T) {
 func TestPlaceholders(t *testing.T) {
 	dir, key, _ := files(t)
 	up := "reverse_proxy {$BACKEND} {\n"
-	names := []string{"id", "issuer", "method", "scopes", "roles", "tier", "claims.id", "claims.address.city", "claims.list", "claims.flag", "claims.nothing", "claims.key_id"}
+	names := []string{"id", "issuer", "method", "scopes", "roles", "tier", "claims.id", "claims.address.city", "claims.list", "claims.flag", "claims.nothing", "claims.breaks", "claims.deep", "claims.key_id"}
 	for _, name := range names {
 		up += "\t\t\theader_up U-" + strings.ReplaceAll(name, ".", "-") + " {http.auth.user." + name + "}\n"
 	}
@@ -539,6 +539,7 @@ func TestPlaceholders(t *testing.T) {
 	claims := map[string]any{
 		"scope": "orders:read orders:write", "realm_access": map[string]any{"roles": []string{"user,admin", "buyer"}}, "tier": "silver",
 		"id": json.Number("9007199254740993"), "address": map[string]any{"city": "Bern"}, "list": []any{"a", 1}, "flag": true,
+		"breaks": "a\r\nX-Role: admin", "deep": []any{"\x7f"},
 	}
 	tests := []struct {
 		name, mode string

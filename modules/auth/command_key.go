@@ -22,14 +22,14 @@ const defaultKeyFile = "keys.json"
 func newKeyCommand() *cobra.Command {
 	cmd := command.Group(&cobra.Command{
 		Use:   "key",
-		Short: "Create, list and revoke API keys",
-		Long: `Create, list and revoke the API keys in the file of an api_key block.
+		Short: "Create, rotate, revoke, list and import API keys",
+		Long: `Create, rotate, revoke, list and import the API keys in the file of an api_key block.
 
 The file holds hashes of the keys, never keys. A running gateway rereads it
 within about a second; no reload is needed. The file with .lock behind its name
 keeps two of these commands from writing at once; it stays, empty.`,
 	})
-	cmd.AddCommand(newKeyCreateCommand(), newKeyListCommand(), newKeyRevokeCommand())
+	cmd.AddCommand(newKeyCreateCommand(), newKeyRotateCommand(), newKeyRevokeCommand(), newKeyListCommand(), newKeyImportCommand())
 	return cmd
 }
 
@@ -39,6 +39,26 @@ type keyView struct {
 	apikey.Record
 	// Hash takes the place of the record's, which is of no use outside the file.
 	Hash string `json:"hash,omitempty"`
+	// State is what a use of the key would run into: active, expired, not yet or
+	// revoked.
+	State string `json:"state,omitempty"`
+}
+
+// views shows records as they are now.
+func views(records []apikey.Record, now time.Time) []keyView {
+	list := make([]keyView, len(records))
+	for i, r := range records {
+		list[i] = keyView{Record: r, State: stateAt(r, now)}
+	}
+	return list
+}
+
+// addKeyFlags adds the flags of all commands that make hashes.
+func addKeyFlags(cmd *cobra.Command, file, pepperFile, pepperEnv *string) {
+	f := cmd.Flags()
+	f.StringVar(file, "file", defaultKeyFile, "the key `FILE`")
+	f.StringVar(pepperFile, "pepper-file", "", "a `FILE` with the pepper, or - for stdin")
+	f.StringVar(pepperEnv, "pepper-env", "", "the `NAME` of the environment variable with the pepper")
 }
 
 func newKeyCreateCommand() *cobra.Command {
@@ -79,10 +99,8 @@ exist, readable for you only; an existing one keeps its owner, its group and who
 			return err
 		},
 	}
+	addKeyFlags(cmd, &file, &pepperFile, &pepperEnv)
 	f := cmd.Flags()
-	f.StringVar(&file, "file", defaultKeyFile, "the key `FILE`")
-	f.StringVar(&pepperFile, "pepper-file", "", "a `FILE` with the pepper, or - for stdin")
-	f.StringVar(&pepperEnv, "pepper-env", "", "the `NAME` of the environment variable with the pepper")
 	f.StringVar(&r.ID, "id", "", "the key's `ID`: lower-case letters and digits (default: a random one)")
 	f.StringVar(&r.Owner, "owner", "", "the `NAME` of who the key is for: the principal's id (required)")
 	f.StringArrayVar(&r.Scopes, "scope", nil, "a `SCOPE` of the key; repeat for more")
@@ -120,11 +138,7 @@ func newKeyListCommand() *cobra.Command {
 			if !asJSON {
 				return writeTable(cmd.OutOrStdout(), records, time.Now())
 			}
-			views := make([]keyView, len(records))
-			for i, r := range records {
-				views[i].Record = r
-			}
-			return writeJSON(cmd.OutOrStdout(), map[string]any{"keys": views})
+			return writeJSON(cmd.OutOrStdout(), map[string]any{"keys": views(records, time.Now())})
 		},
 	}
 	cmd.Flags().StringVar(&file, "file", defaultKeyFile, "the key `FILE`")
@@ -134,16 +148,16 @@ func newKeyListCommand() *cobra.Command {
 
 func writeTable(w io.Writer, records []apikey.Record, now time.Time) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "ID\tOWNER\tSTATUS\tTIER\tSCOPES\tROLES\tALLOW\tNOT BEFORE\tEXPIRES")
+	fmt.Fprintln(t, "ID\tOWNER\tSTATUS\tTIER\tSCOPES\tROLES\tALLOW\tNOT BEFORE\tEXPIRES\tLEFT\tROTATED TO")
 	for _, r := range records {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.Owner, statusAt(r, now), cmp.Or(r.Tier, "-"),
-			joined(r.Scopes), joined(r.Roles), joined(r.Allow), moment(r.NotBefore), moment(r.Expires))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.Owner, stateAt(r, now), cmp.Or(r.Tier, "-"),
+			joined(r.Scopes), joined(r.Roles), joined(r.Allow), moment(r.NotBefore), moment(r.Expires), left(r, now), cmp.Or(r.RotatedTo, "-"))
 	}
 	return t.Flush()
 }
 
-// statusAt says what a use of the key would run into.
-func statusAt(r apikey.Record, now time.Time) string {
+// stateAt says what a use of the key would run into.
+func stateAt(r apikey.Record, now time.Time) string {
 	switch {
 	case r.Status == apikey.Active && !r.Expires.IsZero() && !now.Before(r.Expires):
 		return "expired"
@@ -151,6 +165,21 @@ func statusAt(r apikey.Record, now time.Time) string {
 		return "not yet"
 	}
 	return string(r.Status)
+}
+
+// left says how long a key that is not revoked stays good, roughly: in days, hours
+// or minutes, and never too long.
+func left(r apikey.Record, now time.Time) string {
+	rest := r.Expires.Sub(now)
+	switch {
+	case r.Expires.IsZero() || r.Status == apikey.Revoked || rest <= 0:
+		return "-"
+	case rest >= 48*time.Hour:
+		return fmt.Sprintf("%dd", rest/(24*time.Hour))
+	case rest >= 2*time.Hour:
+		return fmt.Sprintf("%dh", rest/time.Hour)
+	}
+	return fmt.Sprintf("%dm", rest/time.Minute)
 }
 
 func joined(list []string) string { return cmp.Or(strings.Join(list, ","), "-") }
@@ -171,12 +200,7 @@ func newKeyRevokeCommand() *cobra.Command {
 
 A running gateway refuses it within about a second. The entry stays in the file,
 so that the id is not given out again.`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return errors.New("revoke takes one id")
-			}
-			return nil
-		},
+		Args: oneID("revoke"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			changed, err := apikey.Revoke(file, args[0])
 			if err != nil {

@@ -29,6 +29,11 @@
 //			principal    san_uri | san_dns | san_email | subject | fingerprint   # default: see below
 //			allow_issuer <distinguished name...>   # default: every authority that the site trusts
 //		}
+//		all {                                # every member's credential is needed; may be repeated
+//			<two to four of the above>
+//		}
+//		optional                             # nothing attached is accepted too, as nobody
+//		failures <rate> [burst <number>] | off   # of each client; default: 60/m burst 120
 //		revocation {
 //			file    <path>                   # written by `caddy sallyport revoke`
 //			store                            # the list in `sallyport { store redis }`
@@ -104,6 +109,89 @@
 // What was revoked is refused within about a second, everywhere.
 // `caddy sallyport revoke add --token - --config Caddyfile` takes a token from stdin.
 //
+// # Groups
+//
+// all { } is an alternative that needs the credential of each of its members, all of
+// them valid, and no other in the request. The first member is the caller: its id,
+// issuer, method, scopes, roles, tier and claims. The others are conditions, of whose
+// claims nothing is known to rules, quotas and backends; put first what rules ask
+// about.
+//
+//	all {
+//		jwt https://issuer.example { … }     # the caller
+//		mtls { … }                           # and only over a connection of its own
+//	}
+//
+// What a request attaches decides for which alternative it is, by place and issuer,
+// and has to be what exactly one of them needs. So each issuer at a place, each place
+// of keys and mtls can stand in one alternative only, and two members need two places;
+// anything else is refused at load, as are groups in groups. One credential more than
+// an alternative needs is 400. One too few is 401 (auth.incomplete) and to the caller
+// as if it were wrong; another alternative that the rest would do for is not tried.
+// Certificates count in the group that names them and are nothing to other
+// alternatives; alone, a certificate of a group is an incomplete one.
+//
+// The cheap members are judged first: keys and certificates before signatures. A
+// failure of ours in one of them is 503.
+//
+// # Optional
+//
+// With optional, a request without any credential passes: there is no principal, the
+// placeholders are empty, identity headers are removed, and access_rules refuses what
+// a rule requires anything for (403). A credential that is there is judged as without
+// optional: a bad one is 401, also a certificate that is not verified, two are 400,
+// and a failure of ours is 503. An Authorization header of another scheme than Bearer
+// is no credential here. `caddy sallyport lint` warns of a backend behind an optional
+// auth without rules.
+//
+// # Failed attempts
+//
+// A client that failed too often is answered 429 with Retry-After for what it sends,
+// before a signature or a key is checked: a flood of forged tokens costs no more than
+// another refusal. A client is the established address, or the /64 of IPv6; where none
+// is established, every guard refuses (400 client.address_unknown), so there is always
+// one. Credentials that were accepted lately are exempt, and judged as ever: who shares
+// an address with a guesser keeps working, with a token that was seen or a key that was
+// used, whoever sent it from wherever; 8192 of them are remembered for each site. A
+// token that was never seen has to wait with the guesser, a second at a time by default.
+//
+// A failure is a refusal with 401 of what was attached, auth.incomplete and revoked
+// credentials included. None are: requests without a credential (CORS preflights have
+// none), what is expired or not yet valid, which clients of good faith send and many
+// of them may share an address, two credentials, failures of ours, and what nobody
+// attached, such as a certificate. Those are not refused for it either.
+//
+// What is remembered is a site's, of one rate and burst, survives reloads, accepted
+// or rejected, and takes 64 KiB, and 1.5 MiB more from the first failure on, however
+// many addresses fail; a flood of them frees nobody. It is estimated: while ten thousand
+// networks are beyond the limit, about one other client in three hundred is too. In
+// dry_run it counts and blocks nobody.
+//
+// # Caddy's own handler
+//
+// Each method is also a provider of Caddy's handler authentication, for configurations
+// in JSON that have it already: sallyport_jwt, sallyport_api_key, sallyport_mtls and so
+// on, with the method's members.
+//
+//	{"handler": "authentication", "providers": {
+//		"sallyport_jwt": {"issuer": "https://issuer.example", "audience": ["api"], "jwks": "https://issuer.example/jwks"},
+//		"sallyport_api_key": {"keys_file": "keys.json", "pepper": "{env.PEPPER}"}
+//	}}
+//
+// The providers of one handler judge a request together and once, as alternatives of
+// one auth: identity headers and the credential are removed, two credentials are
+// refused, failed attempts are limited as by default, a failure of ours is no other's
+// success, and the principal is there for access_rules and quota. User has the
+// placeholders' texts. Metrics and events are those of auth.
+//
+// auth is the form to prefer. Caddy answers every refusal of its handler with 401 and
+// gives it no reason: what is 400, 429 or 503 here is 401 there, with the challenge and,
+// of a single provider, Retry-After. One handler has one issuer, no groups, no optional
+// and no dry_run. Beside a provider of somebody else's, which a warning tells of, Caddy
+// asks them in random order until one accepts: a failure of ours then falls through to
+// that one, and what it accepts first keeps its identity headers. Handlers one behind
+// the other ask for both, and the last one's caller is the principal.
+//
 // # Client certificates
 //
 // mtls accepts the certificate with which the client opened its connection to this
@@ -117,7 +205,8 @@
 // The certificate comes with every request of a connection, so it speaks only for
 // requests that bring no credential of their own. A token or a key is judged alone,
 // and a bad one is refused whatever the certificate is: it never falls back. To ask
-// for both, let client_auth require the certificate and leave mtls out.
+// for both, put both into a group, or let client_auth require the certificate and
+// leave mtls out.
 //
 // The dates of the certificate and of its chain are judged on every request, as
 // connections outlive them. Revocation is for Caddy's verifiers in client_auth and
@@ -162,8 +251,9 @@
 // # Placeholders
 //
 // {http.auth.user.id}, .issuer, .method, .scopes, .roles, .tier and .claims.*, as
-// described at Handler. They are for backends and logs: no guard decides on them,
-// because other handlers can overwrite them.
+// described at Handler, empty for nobody. They are for backends and logs: no guard
+// decides on them, because other handlers can overwrite them. What handlers in front
+// of auth set is dropped.
 //
 // # Refusals
 //
@@ -174,9 +264,12 @@
 //	401  auth.no_credential; auth.token_* malformed, header, issuer, algorithm, key,
 //	     signature, claims, audience, expired, not_yet_valid, revoked; auth.key_* malformed,
 //	     unknown, revoked, expired, not_yet_valid, address; auth.certificate_*
-//	     unverified, expired, issuer, name
+//	     unverified, expired, issuer, name; auth.incomplete
 //	400  auth.several_credentials
 //	503  auth.keys_unavailable, auth.revocations_unavailable, auth.failed, with Retry-After
+//
+//	429  auth.too_many_failures, with Retry-After
+//	503  auth.keys_unavailable, auth.revocation_unknown, auth.failed, with Retry-After
 //
 // A token's signature is judged before its dates and its audience.
 //
@@ -208,5 +301,7 @@
 // Metrics: sallyport_decisions_total for both,
 // sallyport_access_rule_would_deny_total{site,guard,rule}, and for each JWKS URL of auth
 // sallyport_jwks_fetched_timestamp_seconds{source} (0 if never) and
-// sallyport_jwks_failures_total{source}.
+// sallyport_jwks_failures_total{source}; for each API key that was accepted
+// sallyport_api_key_last_used_timestamp_seconds{file,key_id}, over reloads, until
+// the key leaves its file.
 package auth

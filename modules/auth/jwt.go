@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -44,10 +43,15 @@ type JWT struct {
 	// else. Default: RS256 ES256 EdDSA; with Secrets, HS256.
 	Algorithms []string `json:"algorithms,omitempty"`
 
-	// JWKS is the URL of the issuer's JWK set. It is fetched in the background,
-	// over https (http for loopback addresses, for tests). This, KeyFile or Secrets
-	// are required.
-	JWKS string `json:"jwks,omitempty"`
+	// JWKS is where the issuer's JWK set is. It is fetched in the background. At most
+	// one of this, Discovery, KeyFile and Secrets.
+	JWKS *keysets.Fetch `json:"jwks,omitempty"`
+
+	// Discovery is where the issuer's metadata are, which say where its JWK set is and
+	// have to be of this very issuer: OpenID Connect Discovery, or RFC 8414. Default:
+	// /.well-known/openid-configuration below the issuer, unless JWKS, KeyFile or
+	// Secrets are given.
+	Discovery *keysets.Fetch `json:"discovery,omitempty"`
 
 	// KeyFile is a file with the issuer's public keys: PEM blocks with public keys or
 	// certificates, or a JWK set. It is reread when it changes.
@@ -126,7 +130,7 @@ func (j *JWT) claims(t taken) []error {
 // check returns everything that is wrong with one jwt block.
 func (j *JWT) check() []error {
 	return append(j.faults(), j.gaps(map[string]bool{
-		"audience": len(j.Audience) > 0, "jwks": j.JWKS != "", "key_file": j.KeyFile != "", "secret": len(j.Secrets) > 0,
+		"audience": len(j.Audience) > 0, "jwks": j.JWKS != nil, "discovery": j.Discovery != nil, "key_file": j.KeyFile != "", "secret": len(j.Secrets) > 0,
 	})...)
 }
 
@@ -138,16 +142,18 @@ func (j *JWT) gaps(given map[string]bool) []error {
 		errs = append(errs, fmt.Errorf("jwt %s: audience is missing: a token for any other service would be accepted", j.Issuer))
 	}
 	sources := 0
-	for _, source := range []string{"jwks", "key_file", "secret"} {
-		if given[source] {
+	for _, option := range []string{"jwks", "discovery", "key_file", "secret"} {
+		if given[option] {
 			sources++
 		}
 	}
-	switch {
-	case sources > 1:
-		errs = append(errs, fmt.Errorf("jwt %s: only one of jwks, key_file and secret can be given", j.Issuer))
-	case sources == 0:
-		errs = append(errs, fmt.Errorf("jwt %s: one of jwks, key_file and secret is needed", j.Issuer))
+	if sources > 1 {
+		errs = append(errs, fmt.Errorf("jwt %s: only one of jwks, discovery, key_file and secret can be given", j.Issuer))
+	}
+	if sources == 0 && j.Issuer != "" {
+		if _, err := jwks.DiscoveryURL(j.Issuer); err != nil {
+			errs = append(errs, fmt.Errorf("jwt %s: one of jwks, discovery <url>, key_file and secret is needed: the issuer cannot be asked itself: %w", j.Issuer, err))
+		}
 	}
 	for _, err := range j.checkSecrets(given["secret"]) {
 		errs = append(errs, fmt.Errorf("jwt %s: %w", j.Issuer, err))
@@ -171,8 +177,11 @@ func (j *JWT) faults() []error {
 		_, err := parseAlgorithm(name)
 		fault("algorithms "+name, err)
 	}
-	if j.JWKS != "" {
-		fault("jwks", jwks.CheckURL(j.JWKS))
+	if j.JWKS != nil {
+		fault("jwks", j.JWKS.Check(""))
+	}
+	if j.Discovery != nil && j.Issuer != "" {
+		fault("discovery", j.Discovery.Check(j.Issuer))
 	}
 	for _, s := range j.Secrets {
 		fault("secret", s.check())
@@ -239,6 +248,11 @@ func (j *JWT) unmarshal(o *caddyfile.Dispenser) error {
 		given[o.Val()] = true
 		return j.option(o)
 	})
+	if err == nil && issuer == nil && j.Discovery != nil && j.Discovery.URL == "" {
+		if err = j.Discovery.Check(j.Issuer); err != nil {
+			err = block.WrapErr(fmt.Errorf("discovery: %w", err))
+		}
+	}
 	return errors.Join(issuer, err, located(block, j.gaps(given)))
 }
 
@@ -249,7 +263,11 @@ func (j *JWT) option(o *caddyfile.Dispenser) error {
 	case "algorithms":
 		return read.Values(o, parseAlgorithm, &j.Algorithms)
 	case "jwks":
-		return readQuietly(o, jwks.CheckURL, &j.JWKS)
+		j.JWKS = new(keysets.Fetch)
+		return j.JWKS.Unmarshal(o, false)
+	case "discovery":
+		j.Discovery = new(keysets.Fetch)
+		return j.Discovery.Unmarshal(o, true)
 	case "key_file":
 		return read.String(o, &j.KeyFile)
 	case "secret":
@@ -282,7 +300,7 @@ func (j *JWT) option(o *caddyfile.Dispenser) error {
 	case "forward":
 		return read.Flag(o, &j.Forward)
 	}
-	return read.Unknown(o, "audience", "algorithms", "jwks", "key_file", "secret", "type",
+	return read.Unknown(o, "audience", "algorithms", "jwks", "discovery", "key_file", "secret", "type",
 		"subject_claim", "scopes_claim", "roles_claim", "tier_claim", "require_claim", "leeway", "from", "forward")
 }
 
@@ -322,18 +340,30 @@ func (j *JWT) open(b *builder) error {
 
 // keySource opens the key file, or takes a share of the fetched key set.
 func (j *JWT) keySource(b *builder) (jwt.KeySource, error) {
-	var (
-		source jwt.KeySource
-		held   io.Closer
-		err    error
-	)
 	if j.KeyFile != "" {
-		source, held, err = keysets.File(b.Suite(), b.Logger(), j.KeyFile, j.algorithms())
-	} else {
-		source, held, err = keysets.URL(b.ctx, b.Suite(), "auth", j.JWKS)
+		source, held, err := keysets.File(b.Suite(), b.Logger(), j.KeyFile, j.algorithms())
+		b.hold(held)
+		return source, err
 	}
+	from, err := j.fetched()
+	if err != nil {
+		return nil, err
+	}
+	source, held, err := keysets.Fetched(b.ctx, b.Suite(), "auth", from)
 	b.hold(held)
 	return source, err
+}
+
+// fetched is where keys are fetched from that are in no file.
+func (j *JWT) fetched() (jwks.Config, error) {
+	if j.JWKS != nil {
+		return j.JWKS.Config("")
+	}
+	discovery := j.Discovery
+	if discovery == nil {
+		discovery = new(keysets.Fetch)
+	}
+	return discovery.Config(j.Issuer)
 }
 
 func (j *JWT) issuer(b *builder) (i jwt.Issuer, err error) {

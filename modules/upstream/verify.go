@@ -112,7 +112,8 @@ func (v *Verifier) openKeys(ctx caddy.Context) (keys jwt.KeySource, err error) {
 	if v.JWKSFile != "" {
 		keys, held, err = keysets.File(v.Suite(), v.Logger(), v.JWKSFile, []string{assertion.Algorithm})
 	} else {
-		keys, held, err = keysets.URL(ctx, v.Suite(), "verify_gateway", v.JWKS)
+		// A service is inside, and so is its gateway.
+		keys, held, err = keysets.Fetched(ctx, v.Suite(), "verify_gateway", jwks.Config{URL: v.JWKS, AllowPrivate: true})
 	}
 	if held != nil {
 		v.held = append(v.held, held)

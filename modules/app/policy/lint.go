@@ -55,6 +55,7 @@ type rule struct {
 var rules = []rule{
 	{"guard-bypassed", SeverityError, lookForBypassedGuards},
 	{"no-auth", SeverityWarning, lookForOpenBackends},
+	{"auth-optional", SeverityWarning, lookForOptionalAuth},
 	{"upstream-plain", SeverityWarning, lookForPlainUpstreams},
 	{"upstream-unverified", SeverityError, lookForUnverifiedUpstreams},
 	{"cors-reflected", SeverityError, lookForReflectedOrigins},

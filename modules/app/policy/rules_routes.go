@@ -42,7 +42,8 @@ func lookForOpenBackends(l *lint) {
 			continue
 		}
 		if c.passed(func(g *call) bool {
-			return g.config["mode"] != "dry_run" && (slices.Contains(authenticators, g.name) ||
+			return g.enforces() && !g.isOptional() && (slices.Contains(authenticators, g.name) ||
+				g.name == "access_rules" && g.config["otherwise"] != "allow" ||
 				g.name == "allowlist" && (len(array(g.config["allow"])) > 0 || len(array(g.config["allow_files"])) > 0))
 		}) {
 			continue
@@ -53,6 +54,37 @@ func lookForOpenBackends(l *lint) {
 			"add `auth`, an `allowlist` with `allow`, or client certificates")
 	}
 }
+
+// lookForOptionalAuth finds backends that nobody has to name themselves for, though
+// somebody wrote auth: what it lets pass has to be told apart by rules.
+func lookForOptionalAuth(l *lint) {
+	for _, c := range l.calls {
+		if !c.reachesBackend() {
+			continue
+		}
+		var optional *call
+		asked := false
+		for _, g := range c.guards {
+			switch {
+			case !g.enforces():
+			case g.isOptional():
+				optional = g
+			case g.name == "access_rules" || slices.Contains(authenticators, g.name):
+				asked = true
+			}
+		}
+		if optional != nil && !asked {
+			l.report(optional.path, place{call: optional, lines: [][]string{{"optional"}, {"auth"}}},
+				"requests without a credential reach "+directive(c)+" ("+c.path+"), and no rules tell them apart",
+				"add `access_rules`, which says what anybody may do, or remove `optional`")
+		}
+	}
+}
+
+func (c *call) enforces() bool { return c.config["mode"] != "dry_run" }
+
+// isOptional reports whether c is an auth that lets anybody pass.
+func (c *call) isOptional() bool { return c.name == "auth" && c.config["optional"] == true }
 
 // isBalanced reports whether something in front of the server speaks for clients.
 func (s *server) isBalanced() bool {

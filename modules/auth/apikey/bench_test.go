@@ -15,6 +15,7 @@ func BenchmarkVerify(b *testing.B) {
 	for i := range 10_000 {
 		entries = append(entries, entryJSON("id", fmt.Sprintf(`"n%d"`, i), "hash", fmt.Sprintf(`"hmac-sha256:%064x"`, i)))
 	}
+	entries = append(entries, entryJSON("id", `"legacy"`, "form", `"whole"`, "hash", fmt.Sprintf("%q", hashOfWhole(testPepper, sha256.Sum256([]byte(foreign))))))
 	s, _ := openFile(b, fileJSON(entries...))
 	for _, bb := range []struct {
 		name, key string
@@ -23,7 +24,9 @@ func BenchmarkVerify(b *testing.B) {
 		{"good", assemble(testID, testSecret), nil},
 		{"wrong secret", assemble(testID, "1"+testSecret[1:]), ErrUnknown},
 		{"unknown id", assemble("zzzzz", testSecret), ErrUnknown},
-		{"malformed", assemble(testID, testSecret)[:minKey], ErrMalformed},
+		{"made elsewhere", foreign, nil},
+		{"made elsewhere and unknown", foreign + "0", ErrUnknown},
+		{"malformed", assemble(testID, testSecret)[:minWhole-1], ErrMalformed},
 		{"a megabyte", strings.Repeat("a", 1<<20), ErrMalformed},
 	} {
 		b.Run(strings.ReplaceAll(bb.name, " ", "_"), func(b *testing.B) {

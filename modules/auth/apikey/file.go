@@ -3,11 +3,13 @@ package apikey
 import (
 	"bytes"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 	"unicode/utf8"
 )
 
@@ -20,10 +22,15 @@ const (
 
 // table is one good reading of the file.
 type table struct {
-	keys map[string]*entry
-	// stranger is the entry of every id that is not in keys. Its hash is random,
-	// so an unknown id costs the same HMAC and the same comparison.
+	keys map[string]*entry // our own, by id
+	// whole are the keys made elsewhere by their hash, which is an HMAC: who sends
+	// keys cannot choose a bit of it, nor know one, so how far a comparison inside
+	// of the map gets tells nothing.
+	whole map[[sha256.Size]byte]*entry
+	// stranger is the entry of every id and hash that is in neither. Its hash is
+	// random, so an unknown key costs the same HMAC and the same comparison.
 	stranger *entry
+	entries  []*entry // all, in the file's order
 }
 
 // parseTable reads and compiles the whole file, or refuses it with its errors.
@@ -32,10 +39,17 @@ func parseTable(data []byte) (*table, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &table{keys: make(map[string]*entry, len(records)), stranger: &entry{absent: true}}
+	t := &table{
+		keys: make(map[string]*entry, len(records)), whole: make(map[[sha256.Size]byte]*entry),
+		stranger: &entry{absent: true}, entries: entries,
+	}
 	rand.Read(t.stranger.hash[:])
 	for i := range records {
-		t.keys[records[i].ID] = entries[i]
+		if records[i].Form == Whole {
+			t.whole[entries[i].hash] = entries[i]
+		} else {
+			t.keys[records[i].ID] = entries[i]
+		}
 	}
 	return t, nil
 }
@@ -93,6 +107,7 @@ func readRecord(raw json.RawMessage, r *Record) error {
 	err := readObject(raw, map[string]any{
 		"id": &r.ID, "hash": &r.Hash, "owner": &r.Owner, "scopes": &r.Scopes, "roles": &r.Roles, "tier": &r.Tier,
 		"allow": &r.Allow, "not_before": &r.NotBefore, "expires": &r.Expires, "status": &r.Status,
+		"form": &r.Form, "rotated_to": &r.RotatedTo,
 	}, "id", "hash", "owner", "status")
 	// What is written and means the same as leaving it out was meant otherwise.
 	if err == nil && r.Allow != nil && len(r.Allow) == 0 {
@@ -163,7 +178,7 @@ func readMember(name string, value json.RawMessage, fields map[string]any, seen 
 
 func kindOf(dst any) string {
 	switch dst.(type) {
-	case *string, *Status:
+	case *string, *Status, *Form:
 		return "string"
 	case *[]string:
 		return "list of strings"
@@ -189,13 +204,8 @@ func jsonError(err error) error {
 // readFile reads a file of bounded size that did not change meanwhile: a writer
 // that overwrites it in place could otherwise give us half of each version.
 func readFile(path string) ([]byte, os.FileInfo, error) {
-	// Before it is opened: that would wait for somebody to write into a pipe.
-	if info, err := os.Stat(path); err != nil {
-		return nil, nil, err
-	} else if !info.Mode().IsRegular() {
-		return nil, nil, errors.New("not a regular file")
-	}
-	f, err := os.Open(path)
+	// Opening a pipe waits for somebody to write into it, except so.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -203,6 +213,9 @@ func readFile(path string) ([]byte, os.FileInfo, error) {
 	before, err := f.Stat()
 	if err != nil {
 		return nil, nil, err
+	}
+	if !before.Mode().IsRegular() {
+		return nil, nil, errors.New("not a regular file")
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {

@@ -108,6 +108,11 @@ func TestBadFilesAreRefused(t *testing.T) {
 		{"an owner that breaks a header", fileJSON(entryJSON("owner", `"a\r\nX-Admin: 1"`)), []string{bad + "owner is not"}},
 		{"an owner with a space behind", fileJSON(entryJSON("owner", `"acme "`)), []string{bad + "owner is not"}},
 		{"a very long owner", fileJSON(entryJSON("owner", `"`+strings.Repeat("a", 129)+`"`)), []string{bad + "owner is not"}},
+		{"an unknown form", fileJSON(entryJSON("form", `"own"`)), []string{bad + "form is not"}},
+		{"a form that is a number", fileJSON(entryJSON("form", `1`)), []string{bad + "form is not a string"}},
+		{"rotated to no id", fileJSON(entryJSON("rotated_to", `"A_1"`)), []string{bad + "rotated_to is not"}},
+		{"rotated to itself", fileJSON(entryJSON("rotated_to", `"k7f3a"`)), []string{bad + "rotated_to is not"}},
+		{"one hash in two forms", fileJSON(entryJSON(), entryJSON("id", `"other"`, "form", `"whole"`)), []string{"the hash is that of keys[0]"}},
 		{"no status", fileJSON(entryJSON("status", "")), []string{bad + "status is missing"}},
 		{"an unknown status", fileJSON(entryJSON("status", `"Active"`)), []string{bad + "status is not"}},
 		{"a scope that is two", fileJSON(entryJSON("scopes", `["a b"]`)), []string{bad + "scopes[0]"}},
@@ -139,6 +144,20 @@ func TestBadFilesAreRefused(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Cut off anywhere, as by a full disk or a writer that was killed, a file is no
+// other file: only white space may be missing at its end.
+func TestNoBeginningOfAFileIsAFile(t *testing.T) {
+	file := fileJSON(entryJSON("expires", `"2027-01-01T00:00:00Z"`), spare("status", `"revoked"`))
+	for n := range len(file) {
+		if _, err := parseTable([]byte(file[:n])); err == nil {
+			t.Errorf("the first %d of %d bytes are accepted", n, len(file))
+		}
+	}
+	if _, err := parseTable([]byte(file)); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -213,6 +232,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(fileJSON()))
 	f.Add([]byte(fileJSON(entryJSON())))
 	f.Add([]byte(fileJSON(entryJSON("allow", `["192.0.2.0/24"]`, "expires", `"2027-01-01T00:00:00Z"`))))
+	f.Add([]byte(fileJSON(entryJSON("form", `"whole"`, "rotated_to", `"next"`), spare())))
 	f.Add([]byte(fileJSON(entryJSON("status", `"revoked"`, "STATUS", `"active"`))))
 	f.Add([]byte(fileJSON(entryJSON(), entryJSON())))
 	f.Fuzz(func(t *testing.T, data []byte) {

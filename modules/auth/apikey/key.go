@@ -18,6 +18,14 @@ const (
 	maxKey      = minKey - 1 + maxID
 	hashPrefix  = "hmac-sha256:"
 
+	// Keys made elsewhere. A hash does not tell how long its key is, so the bounds
+	// hold where the key is used: one that is short enough to be guessed never works.
+	minWhole = 16
+	maxWhole = 256
+	// wholeTag stands in front of their digests under the HMAC, so that what is
+	// hashed for one form is never what is hashed for the other.
+	wholeTag = "whole:"
+
 	// alphabet is Crockford's base 32 in lower case: without i, l, o and u no
 	// two characters look alike.
 	alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -98,6 +106,11 @@ func hashOf(pepper []byte, secret string) string {
 	mac := hmac.New(sha256.New, pepper)
 	mac.Write([]byte(secret))
 	return hashPrefix + hex.EncodeToString(mac.Sum(nil))
+}
+
+// hashOfWhole returns what the file holds for a key made elsewhere, by its SHA-256.
+func hashOfWhole(pepper []byte, digest [sha256.Size]byte) string {
+	return hashOf(pepper, wholeTag+string(digest[:]))
 }
 
 // parseHash reads what hashOf writes, in that one form only.

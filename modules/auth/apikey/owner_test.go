@@ -4,8 +4,10 @@ package apikey
 
 import (
 	"os"
+	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 )
 
 // Root writes, the gateway's user reads: a file that root alone could read after
@@ -31,7 +33,24 @@ func TestWritingKeepsTheOwnerOfTheFile(t *testing.T) {
 func TestAPipeIsNoKeyFile(t *testing.T) {
 	path := newPath(t)
 	must(t, syscall.Mkfifo(path, 0o600))
-	if _, err := Open(path, testPepper); err == nil {
-		t.Error("it was opened")
+	if _, err := Open(path, testPepper); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("Open = %v", err)
 	}
+}
+
+func TestAPipeInPlaceOfTheKeyFileHoldsNothingUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := follow(t, fileJSON(entryJSON()))
+		defer f.Close()
+		remove(t, f.path)
+		must(t, syscall.Mkfifo(f.path, 0o600))
+		f.later(2)
+		must(t, f.verify())
+		remove(t, f.path)
+		writeFile(t, f.path, fileJSON(entryJSON("status", `"revoked"`)))
+		f.later(1)
+		if err := f.verify(); err != ErrRevoked {
+			t.Errorf("Verify = %v, want ErrRevoked", err)
+		}
+	})
 }

@@ -21,13 +21,26 @@ const (
 	Revoked Status = "revoked"
 )
 
+// Form says what a key looks like, and so what its hash is of.
+type Form string
+
+// The values of "form".
+const (
+	Own   Form = ""      // sp_<id>_<secret>_<checksum>
+	Whole Form = "whole" // made elsewhere: found by its hash, as it has no id of ours in it
+)
+
 // Record is one entry of the key file. Its JSON is the file's format.
 type Record struct {
 	// ID names the key: 1 to 32 lower-case letters and digits, unique in the file.
 	ID string `json:"id"`
 	// Hash is "hmac-sha256:" and 64 lower-case hexadecimal digits:
-	// HMAC-SHA-256 of the secret under the pepper.
+	// HMAC-SHA-256 under the pepper, of the secret or as Form says.
 	Hash string `json:"hash"`
+	// Form is "whole" for a key that was made elsewhere: then the hash is of
+	// "whole:" and the 32 bytes of the SHA-256 of the whole key. Default: a key
+	// that was made here.
+	Form Form `json:"form,omitempty"`
 	// Owner is who the key was given to. It becomes the principal's ID, so two
 	// keys of one owner, as during a rotation, share that owner's quota.
 	Owner string `json:"owner"`
@@ -46,6 +59,9 @@ type Record struct {
 	Expires time.Time `json:"expires,omitzero"`
 	// Status is "active" or "revoked".
 	Status Status `json:"status"`
+	// RotatedTo is the id of the key that takes this one's place. It decides
+	// nothing: Expires does. Default: none.
+	RotatedTo string `json:"rotated_to,omitempty"`
 }
 
 // The longest values accepted, in bytes.
@@ -56,19 +72,21 @@ const (
 
 // entry is a Record as Verify uses it.
 type entry struct {
+	id                 string
 	hash               [32]byte
 	absent             bool // the stand-in for ids that are not in the file
 	revoked            bool
 	notBefore, expires time.Time
 	allow              []netip.Prefix
 	principal          *principal.Principal
+	used               *use // nil until its table is in force
 }
 
 // compile checks every member of r and returns all errors. They never contain
 // the id or the hash: a whole key pasted into the wrong member must not reach a
 // log through its error.
 func (r *Record) compile() (*entry, error) {
-	e := &entry{revoked: r.Status == Revoked, notBefore: r.NotBefore, expires: r.Expires}
+	e := &entry{id: r.ID, revoked: r.Status == Revoked, notBefore: r.NotBefore, expires: r.Expires}
 	var errs []error
 	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 
@@ -78,6 +96,12 @@ func (r *Record) compile() (*entry, error) {
 	var ok bool
 	if e.hash, ok = parseHash(r.Hash); !ok {
 		fail("hash is not %q and 64 lower-case hexadecimal digits", hashPrefix)
+	}
+	if r.Form != Own && r.Form != Whole {
+		fail("form is not %q: leave it out for keys that were made here", Whole)
+	}
+	if r.RotatedTo != "" && (!isID(r.RotatedTo) || r.RotatedTo == r.ID) {
+		fail("rotated_to is not the id of another key")
 	}
 	if !isName(r.Owner) {
 		fail("owner is not 1 to %d bytes of printable text without spaces around it", maxOwner)

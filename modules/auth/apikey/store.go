@@ -51,9 +51,30 @@ type Store struct {
 
 // scratch is what one Verify needs in memory.
 type scratch struct {
-	mac hash.Hash // keyed with the pepper; Reset is cheaper than New
-	key [maxKey]byte
-	sum [sha256.Size]byte
+	mac    hash.Hash // keyed with the pepper; Reset is cheaper than New
+	key    [maxWhole]byte
+	digest [len(wholeTag) + sha256.Size]byte // wholeTag, and the SHA-256 of a whole key
+	sum    [sha256.Size]byte
+}
+
+func newScratch(mac hash.Hash) *scratch {
+	w := &scratch{mac: mac}
+	copy(w.digest[:], wholeTag)
+	return w
+}
+
+// hash leaves the HMAC of b in sum.
+func (w *scratch) hash(b []byte) {
+	w.mac.Reset()
+	w.mac.Write(b)
+	w.mac.Sum(w.sum[:0])
+}
+
+// hashWhole leaves the hash of a key made elsewhere in sum.
+func (w *scratch) hashWhole(key []byte) {
+	digest := sha256.Sum256(key)
+	copy(w.digest[len(wholeTag):], digest[:])
+	w.hash(w.digest[:])
 }
 
 // Option adapts a Store to its user.
@@ -77,7 +98,7 @@ func Open(path string, pepper []byte, options ...Option) (*Store, error) {
 	}
 	pepper = append([]byte(nil), pepper...)
 	s := &Store{path: path, stop: make(chan struct{}), done: make(chan struct{})}
-	s.scratch.New = func() any { return &scratch{mac: hmac.New(sha256.New, pepper)} }
+	s.scratch.New = func() any { return newScratch(hmac.New(sha256.New, pepper)) }
 	for _, option := range options {
 		option(s)
 	}
@@ -100,58 +121,70 @@ func checkPepper(pepper []byte) error {
 // prefix. The principal is shared by all requests with the key: do not change it.
 //
 // An unknown id and a wrong secret take the same path: one HMAC, one comparison
-// in constant time. What else is wrong is told only to who has the secret.
-// Nothing is allocated.
+// in constant time. So do all keys that are not of our form, where the file has
+// some that were made elsewhere; what our form is, is public. What else is wrong
+// is told only to who has the secret. Nothing is allocated.
 func (s *Store) Verify(key string, client netip.Addr, now time.Time) (*principal.Principal, error) {
-	if len(key) > maxKey {
+	if len(key) > maxWhole {
 		return nil, ErrMalformed
 	}
 	t := s.current.Load()
 	w := s.scratch.Get().(*scratch)
 	defer s.scratch.Put(w)
 
-	id, secret, ok := split(w.key[:copy(w.key[:], key)])
-	if !ok {
+	sent := w.key[:copy(w.key[:], key)]
+	var e *entry
+	if id, secret, ok := split(sent); ok {
+		w.hash(secret)
+		e = t.keys[string(id)]
+	} else if len(t.whole) > 0 && len(sent) >= minWhole {
+		w.hashWhole(sent)
+		e = t.whole[w.sum]
+	} else {
 		return nil, ErrMalformed
 	}
-	e, ok := t.keys[string(id)]
-	if !ok {
+	if e == nil {
 		e = t.stranger
 	}
-	w.mac.Reset()
-	w.mac.Write(secret)
-	same := subtle.ConstantTimeCompare(w.mac.Sum(w.sum[:0]), e.hash[:]) == 1
+	same := subtle.ConstantTimeCompare(w.sum[:], e.hash[:]) == 1
 	if !same || e.absent {
 		return nil, ErrUnknown
 	}
-	return e.admit(client, now)
+	if err := e.admit(client, now); err != nil {
+		return nil, err
+	}
+	e.used.mark(now)
+	return e.principal, nil
 }
 
 // admit decides about a caller who has the right secret.
-func (e *entry) admit(client netip.Addr, now time.Time) (*principal.Principal, error) {
+func (e *entry) admit(client netip.Addr, now time.Time) error {
 	switch {
 	case e.revoked:
-		return nil, ErrRevoked
+		return ErrRevoked
 	case !e.expires.IsZero() && !now.Before(e.expires):
-		return nil, ErrExpired
+		return ErrExpired
 	case !e.notBefore.IsZero() && now.Before(e.notBefore):
-		return nil, ErrNotYetValid
+		return ErrNotYetValid
 	}
 	if len(e.allow) == 0 {
-		return e.principal, nil
+		return nil
 	}
 	client = client.Unmap()
 	for _, p := range e.allow {
 		if p.Contains(client) {
-			return e.principal, nil
+			return nil
 		}
 	}
-	return nil, ErrAddress
+	return ErrAddress
 }
 
 // Close ends the store's goroutine and waits for it. It may be called again.
 func (s *Store) Close() error {
-	s.close.Do(func() { close(s.stop) })
-	<-s.done
+	s.close.Do(func() {
+		close(s.stop)
+		<-s.done
+		uses.drop(s.path, s.current.Load())
+	})
 	return nil
 }

@@ -168,21 +168,38 @@ func (c *countingMAC) Sum(b []byte) []byte         { c.calls["sum"]++; return c.
 
 func TestUnknownIDsAndWrongSecretsCostTheSame(t *testing.T) {
 	revoked := entryJSON("id", `"gone"`, "hash", `"`+hashOf(testPepper, "x")+`"`, "status", `"revoked"`)
-	keys, err := parseTable([]byte(fileJSON(entryJSON(), revoked)))
+	whole := entryJSON("id", `"legacy"`, "form", `"whole"`, "hash", `"`+hashOfWhole(testPepper, sha256.Sum256([]byte(foreign)))+`"`)
+	keys, err := parseTable([]byte(fileJSON(entryJSON(), revoked, whole)))
 	if err != nil {
 		t.Fatal(err)
 	}
+	uses.take("", keys)
+	defer uses.drop("", keys)
 	want := map[string]int{"reset": 1, "write": 1, "sum": 1}
-	for _, id := range []string{testID, "other", "gone"} {
+	good := assemble(testID, testSecret)
+	for _, tt := range []struct {
+		key string
+		err error
+	}{
+		{assemble(testID, "1"+testSecret[1:]), ErrUnknown},
+		{assemble("other", "1"+testSecret[1:]), ErrUnknown},
+		{assemble("gone", "1"+testSecret[1:]), ErrUnknown},
+		{assemble("legacy", "1"+testSecret[1:]), ErrUnknown},
+		{good, nil},
+		{foreign, nil},
+		{foreign[1:] + "!", ErrUnknown},
+		{"legacy0123456789", ErrUnknown},
+		{good[:len(good)-1] + "!", ErrUnknown},
+	} {
 		calls := make(map[string]int)
 		var s Store
 		s.current.Store(keys)
-		s.scratch.New = func() any { return &scratch{mac: &countingMAC{hmac.New(sha256.New, testPepper), calls}} }
-		if _, err := s.Verify(assemble(id, "1"+testSecret[1:]), client, noon); err != ErrUnknown {
-			t.Fatalf("Verify = %v, want ErrUnknown", err)
+		s.scratch.New = func() any { return newScratch(&countingMAC{hmac.New(sha256.New, testPepper), calls}) }
+		if _, err := s.Verify(tt.key, client, noon); err != tt.err {
+			t.Fatalf("%s: Verify = %v, want %v", tt.key, err, tt.err)
 		}
 		if !reflect.DeepEqual(calls, want) {
-			t.Errorf("id %s: %v, want %v", id, calls, want)
+			t.Errorf("%s: %v, want %v", tt.key, calls, want)
 		}
 	}
 }
@@ -193,5 +210,26 @@ func TestTheStandInForUnknownIDsNeverMatches(t *testing.T) {
 	s.current.Load().stranger.hash, _ = parseHash(hashOf(testPepper, testSecret))
 	if p, err := s.Verify(assemble("other", testSecret), client, noon); p != nil || err != ErrUnknown {
 		t.Errorf("Verify = %v, %v, want ErrUnknown", p, err)
+	}
+}
+
+// What is in the map under a hash is compared again: the map is no check in
+// constant time.
+func TestAKeyMadeElsewhereIsComparedAsWell(t *testing.T) {
+	hash := hashOfWhole(testPepper, sha256.Sum256([]byte(foreign)))
+	s, _ := openFile(t, fileJSON(entryJSON("form", `"whole"`, "hash", `"`+hash+`"`)))
+	if _, err := s.Verify(foreign, client, noon); err != nil {
+		t.Fatal(err)
+	}
+	s.current.Load().entries[0].hash[31] ^= 1
+	if p, err := s.Verify(foreign, client, noon); p != nil || err != ErrUnknown {
+		t.Errorf("Verify = %v, %v, want ErrUnknown", p, err)
+	}
+}
+
+func TestWithoutKeysMadeElsewhereOtherFormsAreMalformed(t *testing.T) {
+	s, _ := openFile(t, fileJSON(entryJSON()))
+	if p, err := s.Verify(foreign, client, noon); p != nil || err != ErrMalformed {
+		t.Errorf("Verify = %v, %v, want ErrMalformed", p, err)
 	}
 }

@@ -98,16 +98,23 @@ func (s *Store) load(now time.Time) error {
 // report puts t in force, if there is one, and tells what is new.
 func (s *Store) report(t *table, now time.Time, err error) error {
 	w := &s.watch
-	first := s.current.Load() == nil
+	before := s.current.Load()
+	first := before == nil
+	if t != nil {
+		uses.take(s.path, t)
+	}
 	w.mu.Lock()
 	told := t == nil && errorText(w.state.Err) == errorText(err)
 	w.state.Err = err
 	if t != nil {
 		s.current.Store(t)
-		w.state.Keys, w.state.Loaded = len(t.keys), now
+		w.state.Keys, w.state.Loaded = len(t.entries), now
 	}
 	state := w.state
 	w.mu.Unlock()
+	if t != nil {
+		uses.drop(s.path, before)
+	}
 	if s.onReload != nil && !told && !first {
 		s.onReload(state)
 	}

@@ -27,15 +27,8 @@ func Create(path string, pepper []byte, r Record) (key string, created Record, e
 	secret := random(secretChars)
 	r.Hash, r.Status = hashOf(pepper, secret), Active
 	err = update(path, true, func(records []Record) ([]Record, error) {
-		taken := make(map[string]bool, len(records))
-		for _, old := range records {
-			taken[old.ID] = true
-		}
-		if taken[r.ID] {
-			return nil, fmt.Errorf("key file %s has a key with id %s already", path, r.ID)
-		}
-		for r.ID == "" || taken[r.ID] {
-			r.ID = "k" + random(generatedID-1)
+		if err := r.name(records, path); err != nil {
+			return nil, err
 		}
 		if _, err := r.compile(); err != nil {
 			return nil, err
@@ -51,24 +44,42 @@ func Create(path string, pepper []byte, r Record) (key string, created Record, e
 	return assemble(r.ID, secret), r, nil
 }
 
+// name refuses an id that is taken, also by a key that is good no more, and
+// chooses one where there is none.
+func (r *Record) name(records []Record, path string) error {
+	if r.ID != "" {
+		if indexOf(records, r.ID) >= 0 {
+			return fmt.Errorf("key file %s has a key with id %s already", path, r.ID)
+		}
+		return nil
+	}
+	for r.ID == "" || indexOf(records, r.ID) >= 0 {
+		r.ID = randomID()
+	}
+	return nil
+}
+
+func randomID() string { return "k" + random(generatedID-1) }
+
+// errNoID does not quote what was given: it may be a whole key.
+var errNoID = errors.New("not the id of a key: of sp_k7f3a_…, the id is k7f3a")
+
 // Revoke makes the key with id refused from now on. Its entry stays, so that
 // the id is not given out again. changed is false if it was revoked before.
 func Revoke(path, id string) (changed bool, err error) {
-	if !isID(id) { // not quoted: it may be a whole key
-		return false, errors.New("not the id of a key: of sp_k7f3a_…, the id is k7f3a")
+	if !isID(id) {
+		return false, errNoID
 	}
 	err = update(path, false, func(records []Record) ([]Record, error) {
-		for i := range records {
-			if records[i].ID != id {
-				continue
-			}
-			if records[i].Status == Revoked {
-				return nil, nil
-			}
-			records[i].Status, changed = Revoked, true
-			return records, nil
+		i := indexOf(records, id)
+		if i < 0 {
+			return nil, fmt.Errorf("key file %s has no key with id %s", path, id)
 		}
-		return nil, fmt.Errorf("key file %s has no key with id %s", path, id)
+		if records[i].Status == Revoked {
+			return nil, nil
+		}
+		records[i].Status, changed = Revoked, true
+		return records, nil
 	})
 	return changed && err == nil, err
 }
@@ -126,7 +137,7 @@ func update(path string, create bool, change func([]Record) ([]Record, error)) e
 // replace writes records beside target, makes them durable and renames them
 // over it: after a crash there is the old file or the new one.
 func replace(target string, records []Record) (err error) {
-	data, err := json.MarshalIndent(map[string][]Record{"keys": records}, "", "  ")
+	data, err := marshal(records)
 	if err != nil {
 		return err
 	}
@@ -144,7 +155,7 @@ func replace(target string, records []Record) (err error) {
 	if err := keepReaders(f, target); err != nil {
 		return err
 	}
-	if _, err := f.Write(append(data, '\n')); err != nil {
+	if _, err := f.Write(data); err != nil {
 		return err
 	}
 	if err := f.Sync(); err != nil {
@@ -157,4 +168,17 @@ func replace(target string, records []Record) (err error) {
 		return err
 	}
 	return syncDir(dir)
+}
+
+// marshal writes a file that Open takes.
+func marshal(records []Record) ([]byte, error) {
+	data, err := json.MarshalIndent(map[string][]Record{"keys": records}, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	data = append(data, '\n')
+	if len(data) > maxFile {
+		return nil, fmt.Errorf("would be larger than %d MiB", maxFile>>20)
+	}
+	return data, nil
 }

@@ -57,12 +57,22 @@ type Gate struct {
 	handler http.HandlerFunc
 }
 
+// IsolateStorage gives the configurations of a test that name no storage an empty one
+// of their own: what an earlier test stored is not this one's.
+func IsolateStorage(t testing.TB) {
+	t.Helper()
+	before := caddy.DefaultStorage.Path
+	caddy.DefaultStorage.Path = t.TempDir()
+	t.Cleanup(func() { caddy.DefaultStorage.Path = before })
+}
+
 // Run starts the gateway that caddyfile describes and stops it when the test
 // ends. {$ADDR} in it is the address of a site, {$PORT} its port, {$BACKEND} the
 // backend's host:port. A Caddyfile that begins with '{' brings its own global options,
 // others get Globals.
 func Run(t *testing.T, caddyfile string) *Gate {
 	t.Helper()
+	IsolateStorage(t)
 	g := &Gate{addr: freeAddr(t), client: newClient()}
 	g.URL = "http://" + g.addr
 	g.backend = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+	"unicode"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -66,18 +67,35 @@ func placeholder(p *principal.Principal, name string) (any, bool) {
 	return text(jwt.Claim(p.Claims, path)), true
 }
 
+// Metadata is what placeholders show of p beside its id and its claims.
+func Metadata(p *principal.Principal) map[string]string {
+	metadata := make(map[string]string)
+	for _, name := range []string{"issuer", "method", "scopes", "roles", "tier"} {
+		value, _ := placeholder(p, name)
+		metadata[name], _ = value.(string)
+	}
+	return metadata
+}
+
 // text is a claim's value: strings as they are, nothing for null and for what is
 // not there, JSON for the rest, in which numbers stay as the issuer wrote them.
+// Nothing as well where there is a control character in it: in a header it is not
+// valid, so that the proxy would say of the backend that it failed.
 func text(value any) string {
+	var s string
 	switch v := value.(type) {
 	case nil:
-		return ""
 	case string:
-		return v
+		s = v
+	default:
+		encoded, err := json.Marshal(value)
+		if err != nil {
+			return ""
+		}
+		s = string(encoded)
 	}
-	encoded, err := json.Marshal(value)
-	if err != nil {
+	if strings.ContainsFunc(s, unicode.IsControl) {
 		return ""
 	}
-	return string(encoded)
+	return s
 }

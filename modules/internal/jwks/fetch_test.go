@@ -2,6 +2,8 @@ package jwks
 
 import (
 	"context"
+	"crypto/x509"
+	"encoding/pem"
 	"io"
 	"log"
 	"net/http"
@@ -31,6 +33,11 @@ func TestCheckURL(t *testing.T) {
 		"https:///keys":                                "not an absolute URL",
 		"https:issuer.example":                         "not an absolute URL",
 		"":                                             "not an absolute URL",
+		"https://2130706433/keys":                      "a number",
+		"https://0x7f000001/keys":                      "a number",
+		"https://127.1/keys":                           "a number",
+		"https://10.0.0.0x1./keys":                     "a number",
+		"https://3scale/keys":                          "",
 		"https://user:secret@issuer.example/keys":      "credentials",
 		"https://issuer.example/keys#a":                "fragment",
 		"https://{http.request.host}/keys":             "not a URL",
@@ -44,9 +51,13 @@ func TestCheckURL(t *testing.T) {
 			t.Errorf("%s: the error shows the password", raw)
 		}
 	}
-	if _, err := New("http://issuer.example/keys", nil); err == nil {
+	if _, err := New(Config{URL: "http://issuer.example/keys"}, nil); err == nil {
 		t.Error("New takes what CheckURL refuses")
 	}
+}
+
+func pemOf(c *x509.Certificate) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}))
 }
 
 var discard = log.New(io.Discard, "", 0)
@@ -58,11 +69,12 @@ func fetchFrom(t *testing.T, handler http.HandlerFunc) (*Source, error) {
 	server.Config.ErrorLog = discard
 	server.StartTLS()
 	t.Cleanup(server.Close)
-	transport := newTransport()
-	transport.TLSClientConfig.RootCAs = server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
-	s := newSource(server.URL+"/keys", transport, nil)
+	s, err := New(Config{URL: server.URL + "/keys", TrustPool: pemOf(server.Certificate())}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() { s.Close() })
-	_, _, err := s.fetch()
+	_, _, err = s.fetch(false)
 	return s, err
 }
 
@@ -86,9 +98,12 @@ func TestUntrustedCertificateIsRefused(t *testing.T) {
 	server.Config.ErrorLog = discard
 	server.StartTLS()
 	defer server.Close()
-	s := newSource(server.URL, newTransport(), nil)
+	s, err := New(Config{URL: server.URL}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer s.Close()
-	if _, _, err := s.fetch(); err == nil || !strings.Contains(err.Error(), "certificate") {
+	if _, _, err := s.fetch(false); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -152,7 +167,7 @@ func TestCloseEndsARealFetch(t *testing.T) {
 		<-r.Context().Done() // a slow loris
 	}))
 	defer server.Close()
-	s, err := New(server.URL, nil)
+	s, err := New(Config{URL: server.URL}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,6 +26,7 @@ type File struct {
 	path    string
 	observe func(Event)
 	current atomic.Pointer[jwt.KeySet]
+	failing atomic.Pointer[string] // why the last attempt failed
 
 	once sync.Once
 	stop chan struct{}
@@ -40,6 +41,7 @@ func OpenFile(path string, observe func(Event)) (*File, error) {
 	if _, err := f.load(); err != nil {
 		return nil, err
 	}
+	live.add(f)
 	go f.follow()
 	return f, nil
 }
@@ -48,6 +50,7 @@ func OpenFile(path string, observe func(Event)) (*File, error) {
 func (f *File) Close() error {
 	f.once.Do(func() { close(f.stop) })
 	<-f.done
+	live.remove(f)
 	return nil
 }
 
@@ -74,6 +77,9 @@ func (f *File) follow() {
 		reason := ""
 		if err != nil {
 			reason = err.Error()
+			f.failing.Store(&reason)
+		} else {
+			f.failing.Store(nil)
 		}
 		if f.observe != nil && (changed || reason != failing) {
 			f.observe(Event{Source: f.path, Keys: f.current.Load(), Err: err})

@@ -12,7 +12,7 @@ import (
 
 const (
 	// missInterval is how long after a fetch that a token caused the next one may be
-	// caused by a token.
+	// caused by a token, unless the shortest refresh is shorter.
 	missInterval = 15 * time.Second
 	// maxWait is how long a token may wait for a fetch.
 	maxWait = 3 * time.Second
@@ -31,6 +31,7 @@ var (
 // rounds are the fetches of one source, as those see them who wait for one. Tokens
 // cause one per interval; those that are due anyway do not count.
 type rounds struct {
+	interval time.Duration
 	// wake has a value if the next fetch is wanted as soon as it may be.
 	wake chan struct{}
 	// waiting is how many wait.
@@ -51,42 +52,52 @@ type rounds struct {
 	changed chan struct{}
 }
 
-// round is one fetch. err may be read once done is closed.
+// round is one fetch. begun and joined, by who came then, are guarded by the rounds;
+// err may be read once done is closed.
 type round struct {
-	done chan struct{}
-	err  error
+	begun  bool
+	joined bool
+	done   chan struct{}
+	err    error
 }
 
-func newRounds() *rounds {
-	return &rounds{wake: make(chan struct{}, 1), changed: make(chan struct{})}
+func newRounds(interval time.Duration) *rounds {
+	return &rounds{interval: interval, wake: make(chan struct{}, 1), changed: make(chan struct{})}
 }
 
-// ask brings the next fetch forward. It returns the one that may be waited for, and
-// what is closed when there are other keys; or nil while tokens may cause none, with
-// an error if the last one failed.
-func (r *rounds) ask(now time.Time) (*round, <-chan struct{}, error) {
+// ask brings the next fetch forward. It returns the one that may be waited for, with
+// whether it is under way already and so may bring what was true before, and what is
+// closed when there are other keys; or nil while tokens may cause none, with an error
+// if the last one failed.
+func (r *rounds) ask(now time.Time) (fetch *round, begun bool, changed <-chan struct{}, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.current != nil {
-		return r.current, r.changed, nil
+		r.current.joined = r.current.joined || r.current.begun
+		return r.current, r.current.begun, r.changed, nil
 	}
+	r.want()
+	switch {
+	case r.permitted(now):
+		r.current = &round{done: make(chan struct{})}
+		return r.current, false, r.changed, nil
+	case r.failing:
+		return nil, false, nil, errFailing
+	}
+	return nil, false, nil, nil
+}
+
+// want has the next fetch come as soon as it may. The lock is held.
+func (r *rounds) want() {
 	r.wanted = true
 	select {
 	case r.wake <- struct{}{}:
 	default:
 	}
-	switch {
-	case r.permitted(now):
-		r.current = &round{done: make(chan struct{})}
-		return r.current, r.changed, nil
-	case r.failing:
-		return nil, nil, errFailing
-	}
-	return nil, nil, nil
 }
 
 func (r *rounds) permitted(now time.Time) bool {
-	return r.last.IsZero() || now.Sub(r.last) >= missInterval
+	return r.last.IsZero() || now.Sub(r.last) >= r.interval
 }
 
 // until returns how long tokens may cause no fetch.
@@ -96,14 +107,16 @@ func (r *rounds) until(now time.Time) time.Duration {
 	if r.permitted(now) {
 		return 0
 	}
-	return r.last.Add(missInterval).Sub(now)
+	return r.last.Add(r.interval).Sub(now)
 }
 
 // begin takes note of a fetch that begins now. All who asked so far are served by it.
-func (r *rounds) begin(now time.Time) *round {
+// It returns whether they caused it, or the last one failed.
+func (r *rounds) begin(now time.Time) (fresh bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.wanted && r.permitted(now) {
+	caused := r.wanted && r.permitted(now)
+	if caused {
 		r.last = now
 		r.caused++
 	}
@@ -115,7 +128,8 @@ func (r *rounds) begin(now time.Time) *round {
 	if r.current == nil {
 		r.current = &round{done: make(chan struct{})}
 	}
-	return r.current
+	r.current.begun = true
+	return caused || r.failing
 }
 
 // end takes note of how the fetch ended.
@@ -124,6 +138,9 @@ func (r *rounds) end(err error) {
 	defer r.mu.Unlock()
 	r.current.err = err
 	close(r.current.done)
+	if err != nil && r.current.joined {
+		r.want() // who joined it is not served
+	}
 	r.current = nil
 	r.failing = err != nil
 }
@@ -136,37 +153,51 @@ func (r *rounds) replaced() {
 	r.changed = make(chan struct{})
 }
 
-// Missed implements jwt.KeySource. Who asks waits for the fetch that is under way, or
-// that begins because of it. While tokens may cause none, nobody waits: the next one
-// is brought forward.
+// Missed implements jwt.KeySource. Who asks waits for the fetch that is under way,
+// and for one that begins because of it if that brings nothing. While tokens may cause
+// none, nobody waits: the next one is brought forward.
 func (s *Source) Missed(ctx context.Context, seen *jwt.KeySet) (*jwt.KeySet, error) {
-	now := time.Now()
-	if keys := s.other(seen, now); keys != nil {
+	if keys := s.other(seen); keys != nil {
 		return keys, nil
 	}
 	s.Start()
-	r, changed, err := s.rounds.ask(now)
-	if r != nil {
-		err = s.await(ctx, r, changed)
-		now = time.Now()
-	}
-	if keys := s.other(seen, now); keys != nil { // also if a fetch ended meanwhile
+	err := s.look(ctx, seen)
+	if keys := s.other(seen); keys != nil { // also if one came too late, or meanwhile
 		return keys, nil
 	}
 	return nil, err
 }
 
-// await returns when the fetch has ended or there are other keys, and how it ended.
-func (s *Source) await(ctx context.Context, r *round, changed <-chan struct{}) error {
+// look waits until there are other keys than seen, or it is known that there are
+// none, or returns why it is not.
+func (s *Source) look(ctx context.Context, seen *jwt.KeySet) error {
+	fetch, begun, changed, err := s.rounds.ask(time.Now())
+	if fetch == nil {
+		return err
+	}
 	defer s.rounds.waiting.Add(-1)
 	if s.rounds.waiting.Add(1) > maxWaiting {
 		return errTooMany
 	}
 	timer := time.NewTimer(maxWait)
 	defer timer.Stop()
+	for {
+		err = s.await(ctx, fetch, changed, timer)
+		if err != nil || !begun || s.other(seen) != nil {
+			return err
+		}
+		// What was under way may have been answered before the issuer had the key.
+		if fetch, begun, changed, err = s.rounds.ask(time.Now()); fetch == nil {
+			return err
+		}
+	}
+}
+
+// await returns when the fetch has ended or there are other keys, and how it ended.
+func (s *Source) await(ctx context.Context, fetch *round, changed <-chan struct{}, timer *time.Timer) error {
 	select {
-	case <-r.done:
-		return r.err
+	case <-fetch.done:
+		return fetch.err
 	case <-changed:
 		return nil
 	case <-timer.C:
@@ -179,9 +210,9 @@ func (s *Source) await(ctx context.Context, r *round, changed <-chan struct{}) e
 }
 
 // other returns the keys in force, if they are others than seen.
-func (s *Source) other(seen *jwt.KeySet, now time.Time) *jwt.KeySet {
+func (s *Source) other(seen *jwt.KeySet) *jwt.KeySet {
 	f := s.current.Load()
-	if f == nil || f.keys == seen || now.Sub(f.at) > maxStale {
+	if f == nil || f.keys == seen || time.Since(f.at) > s.config.MaxStale {
 		return nil
 	}
 	return f.keys

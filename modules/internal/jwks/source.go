@@ -13,15 +13,8 @@ import (
 )
 
 const (
-	minRefresh     = time.Minute
-	defaultRefresh = 15 * time.Minute
-	maxRefresh     = time.Hour
-
 	minRetry = 2 * time.Second
 	maxRetry = 5 * time.Minute
-
-	// maxStale is how long keys stay in force without a successful fetch.
-	maxStale = 24 * time.Hour
 )
 
 // Why there are no keys.
@@ -30,15 +23,20 @@ var (
 	ErrStale     = errors.New("the key set could not be fetched for too long")
 )
 
-// Source keeps the key set of one URL. It is a jwt.KeySource, safe for concurrent
-// use. Make it with New, and Close it.
+// Source keeps the key set of one URL, or of one issuer. It is a jwt.KeySource, safe
+// for concurrent use. Make it with New, and Close it.
 type Source struct {
-	url     string
+	config  Config
 	client  *http.Client
 	observe func(Event)
 
 	current atomic.Pointer[fetched]
+	found   atomic.Pointer[found]
 	rounds  *rounds
+	keeper  keeper
+	// background is what the storage is doing.
+	background sync.WaitGroup
+	report     report
 
 	once   sync.Once
 	ctx    context.Context
@@ -50,6 +48,8 @@ type Source struct {
 type fetched struct {
 	keys *jwt.KeySet
 	at   time.Time
+	// stored says that it is from the storage: this process has not seen it there.
+	stored bool
 }
 
 // Event is a change worth a line in a log: other keys are in force, reading them
@@ -61,21 +61,33 @@ type Event struct {
 	Keys *jwt.KeySet
 	// Err is why the last attempt failed, or nil.
 	Err error
+	// Storage says that this is about the storage: Err is why the last good keys could
+	// not be kept or read there; without it, those are in force that were there.
+	Storage bool
 }
 
-// New returns the source of the key set at url. It fetches nothing before Start.
-// observe is called on the source's goroutine and must not call Close.
-func New(url string, observe func(Event)) (*Source, error) {
-	if err := CheckURL(url); err != nil {
+// New returns the source of a key set. It fetches nothing before Start. observe is
+// called on the source's goroutines and must not call Close.
+func New(config Config, observe func(Event)) (*Source, error) {
+	config = config.Complete()
+	if err := config.Check(); err != nil {
 		return nil, err
 	}
-	return newSource(url, newTransport(), observe), nil
+	transport, err := newTransport(config)
+	if err != nil {
+		return nil, err
+	}
+	return newSource(config, transport, observe), nil
 }
 
-func newSource(url string, transport http.RoundTripper, observe func(Event)) *Source {
-	s := &Source{url: url, client: newClient(transport), observe: observe, rounds: newRounds(), done: make(chan struct{})}
+func newSource(config Config, transport http.RoundTripper, observe func(Event)) *Source {
+	config = config.Complete()
+	s := &Source{
+		config: config, client: newClient(transport), observe: observe,
+		rounds: newRounds(min(missInterval, config.MinRefresh)), done: make(chan struct{}),
+	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.count()
+	live.add(s)
 	return s
 }
 
@@ -85,14 +97,16 @@ func (s *Source) Start() {
 	s.once.Do(func() { go s.run() })
 }
 
-// Close ends the source's goroutine, and a fetch in progress, and waits for both.
+// Close ends the source's goroutine, and a fetch in progress, and waits for both. It
+// gives the storage a second to end what it is doing.
 // It may be called again.
 func (s *Source) Close() error {
 	s.cancel()
 	s.once.Do(func() { close(s.done) }) // never started, and never will be
 	<-s.done
+	s.settle()
 	s.client.CloseIdleConnections()
-	s.uncount()
+	live.remove(s)
 	return nil
 }
 
@@ -102,13 +116,13 @@ func (s *Source) Keys(now time.Time) (*jwt.KeySet, error) {
 	if f == nil {
 		return nil, s.want(ErrNotLoaded)
 	}
-	if now.Sub(f.at) > maxStale {
+	if now.Sub(f.at) > s.config.MaxStale {
 		return nil, s.want(ErrStale)
 	}
 	return f.keys, nil
 }
 
-// Ready returns an error until keys were fetched for the first time. Later the
+// Ready returns an error until there were keys for the first time. Later the
 // source stays ready, also when it fails: taking every gateway out of service
 // because an issuer is down would take down what does not need it.
 func (s *Source) Ready() error {
@@ -122,7 +136,7 @@ func (s *Source) Ready() error {
 // long, but not while somebody asks.
 func (s *Source) want(err error) error {
 	s.Start()
-	_, _, _ = s.rounds.ask(time.Now())
+	_, _, _, _ = s.rounds.ask(time.Now())
 	return err
 }
 
@@ -130,21 +144,23 @@ func (s *Source) run() {
 	defer close(s.done)
 	retry, failing := minRetry, false
 	for {
-		s.rounds.begin(time.Now())
-		next, changed, err := s.fetch()
+		now := time.Now()
+		s.report.attempt(now)
+		next, changed, err := s.fetch(s.rounds.begin(now))
 		if s.ctx.Err() != nil {
 			return
 		}
-		s.rounds.end(err)
-		s.counted(err)
-		if err == nil {
-			retry = minRetry
+		if err != nil {
+			next, retry = retry, min(2*retry, maxRetry, max(s.config.MaxRefresh, minRetry))
 		} else {
-			next, retry = retry, min(2*retry, maxRetry)
+			retry = minRetry
 		}
+		next -= time.Duration(rand.Int64N(int64(next) / 10))
+		s.report.attempted(err, time.Now().Add(next))
+		s.rounds.end(err)
 		if changed || failing != (err != nil) {
 			failing = err != nil
-			s.tell(err)
+			s.tell(Event{Err: err})
 		}
 		if !s.wait(next) {
 			return
@@ -155,7 +171,7 @@ func (s *Source) run() {
 // wait returns when the next fetch is due: after next, or when a token misses a
 // key and may cause one. It returns false at the end.
 func (s *Source) wait(next time.Duration) bool {
-	timer := time.NewTimer(next - time.Duration(rand.Int64N(int64(next)/10)))
+	timer := time.NewTimer(next)
 	defer timer.Stop()
 	select {
 	case <-s.ctx.Done():
@@ -175,36 +191,15 @@ func (s *Source) wait(next time.Duration) bool {
 	return true
 }
 
-// fetch gets the key set once and puts it in force. It returns when to do it
-// again, and whether the keys are others than before.
-func (s *Source) fetch() (next time.Duration, changed bool, err error) {
-	body, next, err := s.get()
-	if err != nil {
-		return 0, false, err
-	}
-	old := s.current.Load()
-	if old != nil && old.keys.IsFrom(body) {
-		s.current.Store(&fetched{old.keys, time.Now()})
-		return next, false, nil
-	}
-	keys, err := jwt.ParseJWKS(body)
-	if err != nil {
-		return 0, false, err
-	}
-	s.current.Store(&fetched{keys, time.Now()})
-	s.rounds.replaced()
-	return next, true, nil
-}
-
-func (s *Source) tell(err error) {
+func (s *Source) tell(e Event) {
 	if s.observe == nil {
 		return
 	}
-	event := Event{Source: s.url, Err: err}
+	e.Source = s.config.URL
 	if f := s.current.Load(); f != nil {
-		event.Keys = f.keys
+		e.Keys = f.keys
 	}
-	s.observe(event)
+	s.observe(e)
 }
 
 // Interface guards

@@ -109,7 +109,7 @@ func run(t *testing.T, prepare func(*issuer), body func(*testing.T, *Source, *is
 	synctest.Test(t, func(t *testing.T) {
 		i := new(issuer)
 		prepare(i)
-		s := newSource("https://issuer.example/keys", i, nil)
+		s := newSource(Config{URL: "https://issuer.example/keys"}, i, nil)
 		defer s.Close()
 		s.Start()
 		synctest.Wait()
@@ -146,7 +146,7 @@ func TestNothingIsFetchedBeforeStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := new(issuer)
 		good(i)
-		s := newSource("https://issuer.example/keys", i, nil)
+		s := newSource(Config{URL: "https://issuer.example/keys"}, i, nil)
 		pass(time.Hour)
 		if i.count() != 0 {
 			t.Error("it fetched")
@@ -171,7 +171,7 @@ func TestWhoNeedsKeysStartsTheSource(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				i := new(issuer)
 				good(i)
-				s := newSource("https://issuer.example/keys", i, nil)
+				s := newSource(Config{URL: "https://issuer.example/keys"}, i, nil)
 				defer s.Close()
 				if err := need(s); err != ErrNotLoaded {
 					t.Errorf("got %v", err)
@@ -329,7 +329,7 @@ func TestEvents(t *testing.T) {
 		i := new(issuer)
 		i.says(503, "")
 		var log []string
-		s := newSource("https://issuer.example/keys", i, func(e Event) {
+		s := newSource(Config{URL: "https://issuer.example/keys"}, i, func(e Event) {
 			n := 0
 			if e.Keys != nil {
 				n = e.Keys.Len()
@@ -350,7 +350,7 @@ func TestEvents(t *testing.T) {
 		i.says(200, set("a", "b"))
 		pass(time.Hour)
 		want := []string{"0 keys, status 503", "1 keys, <nil>", "1 keys, status 404", "2 keys, <nil>",
-			`2 keys, Get "https://issuer.example/keys": no route`, "2 keys, <nil>"}
+			"2 keys, no route", "2 keys, <nil>"}
 		if strings.Join(log, "\n") != strings.Join(want, "\n") {
 			t.Errorf("got\n%s", strings.Join(log, "\n"))
 		}

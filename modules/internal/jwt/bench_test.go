@@ -8,9 +8,12 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // benchClaims is an access token of usual size.
@@ -71,32 +74,55 @@ func BenchmarkNewToken(b *testing.B) {
 			digest := sha256.Sum256([]byte(text))
 			sig, _ = ecKey.Sign(nil, digest[:], crypto.SHA256)
 		}
-		b.Run(bench.alg+"/raw", func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				var digest [sha256.Size]byte
-				if bench.key != nil {
-					digest = sha256.Sum256([]byte(text))
-				}
-				if !bench.raw(digest[:], []byte(text), sig) {
-					b.Fatal("does not verify")
-				}
+		raw := func() bool {
+			var digest [sha256.Size]byte
+			if bench.key != nil {
+				digest = sha256.Sum256([]byte(text))
 			}
-		})
-		b.Run(bench.alg+"/new", func(b *testing.B) {
-			v := testVerifier(b)
-			if bench.key == nil {
-				v = secretVerifier(b, []string{"HS256"}, must(NewSecret("hs", benchSecret)))
-			}
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := v.Verify(b.Context(), token, testNow); err != nil {
-					b.Fatal(err)
+			return bench.raw(digest[:], []byte(text), sig)
+		}
+		v := testVerifier(b)
+		if bench.key == nil {
+			v = secretVerifier(b, []string{"HS256"}, must(NewSecret("hs", benchSecret)))
+		}
+		verify := func() bool {
+			v.cache.forget(token)
+			_, err := v.Verify(b.Context(), token, testNow)
+			return err == nil
+		}
+		for name, f := range map[string]func() bool{"raw": raw, "new": verify} {
+			b.Run(bench.alg+"/"+name, func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if !f() {
+						b.Fatal("does not verify")
+					}
 				}
-				v.cache.forget(token)
-			}
-		})
+			})
+		}
+		b.Run(bench.alg+"/ratio", func(b *testing.B) { ratio(b, raw, verify) })
 	}
+}
+
+// ratio reports how many times the work of floor f is, as the median of many short
+// turns of both: on a machine with other work the two totals say little.
+func ratio(b *testing.B, floor, f func() bool) {
+	turn := func(f func() bool, n int) float64 {
+		start := time.Now()
+		for range n {
+			if !f() {
+				b.Fatal("does not verify")
+			}
+		}
+		return float64(time.Since(start))
+	}
+	n := int(1e6/turn(floor, 10)*10) + 1 // a turn takes about a millisecond
+	var ratios []float64
+	for b.Loop() {
+		ratios = append(ratios, turn(f, n)/turn(floor, n))
+	}
+	slices.Sort(ratios)
+	b.ReportMetric(ratios[len(ratios)/2], "times")
 }
 
 // forget takes a token out of the cache.
@@ -124,5 +150,20 @@ func BenchmarkRefused(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkBadSignatures: bad signatures of which each is another.
+func BenchmarkBadSignatures(b *testing.B) {
+	v := testVerifier(b)
+	text := signed(benchClaims())
+	text = text[:strings.LastIndexByte(text, '.')+1]
+	sig := make([]byte, 256)
+	b.ReportAllocs()
+	for n := 0; b.Loop(); n++ {
+		binary.BigEndian.PutUint64(sig[8:], uint64(n))
+		if _, err := v.Verify(b.Context(), text+base64.RawURLEncoding.EncodeToString(sig), testNow); err != errSignature {
+			b.Fatal(err)
+		}
 	}
 }

@@ -150,7 +150,7 @@ func TestCacheIsBounded(t *testing.T) {
 	i := &issuer{keys: &KeySet{}}
 	for n := range 3 * cacheSets * cacheWays {
 		until := testNow.Add(time.Hour + time.Duration(n)*time.Second)
-		c.put(&entry{token: fmt.Sprint(n), issuer: i, keys: i.keys.(*KeySet), result: new(Token), period: period{until: until}}, testNow)
+		c.put(&entry{token: fmt.Sprint(n), issuer: i, keys: i.keys.(*KeySet), period: period{until: until}}, testNow)
 	}
 	n := 0
 	for s := range c.sets {
@@ -169,7 +169,7 @@ func TestFullSetGivesUpWhatExpiresFirst(t *testing.T) {
 	c := newCache()
 	i := &issuer{keys: &KeySet{}}
 	put := func(token string, lives time.Duration) {
-		c.put(&entry{token: token, issuer: i, keys: i.keys.(*KeySet), result: new(Token), period: period{until: testNow.Add(lives)}}, testNow)
+		c.put(&entry{token: token, issuer: i, keys: i.keys.(*KeySet), period: period{until: testNow.Add(lives)}}, testNow)
 	}
 	tokens := tokensOfOneSet(c, cacheWays+2)
 	for n, token := range tokens[:cacheWays] {
@@ -201,7 +201,7 @@ func TestCacheIsBoundedInBytes(t *testing.T) {
 	i := &issuer{keys: &KeySet{}}
 	for n := range cacheSets * cacheWays {
 		until := testNow.Add(time.Hour + time.Duration(n*7919%1000)*time.Second)
-		c.put(&entry{token: fmt.Sprint(n), issuer: i, keys: i.keys.(*KeySet), result: new(Token), size: n * 7907 % maxSetBytes, period: period{until: until}}, testNow)
+		c.put(&entry{token: fmt.Sprint(n), issuer: i, keys: i.keys.(*KeySet), size: n * 7907 % maxSetBytes, period: period{until: until}}, testNow)
 	}
 	total, entries := 0, 0
 	for s := range c.sets {
@@ -220,12 +220,12 @@ func TestEntryOfAllBytesTakesTheSet(t *testing.T) {
 	c := newCache()
 	i := &issuer{keys: &KeySet{}}
 	put := func(token string, size int) {
-		c.put(&entry{token: token, issuer: i, keys: i.keys.(*KeySet), result: new(Token), size: size, period: period{until: testNow.Add(time.Hour)}}, testNow)
+		c.put(&entry{token: token, issuer: i, keys: i.keys.(*KeySet), size: size, period: period{until: testNow.Add(time.Hour)}}, testNow)
 	}
 	tokens := tokensOfOneSet(c, 3)
 	put(tokens[0], 100)
 	put(tokens[1], 100)
-	most := maxSetBytes - (&entry{token: tokens[2], result: new(Token)}).whole()
+	most := maxSetBytes - (&entry{token: tokens[2]}).whole()
 	put(tokens[2], most+1)
 	if n, _ := c.set(tokens[0]).filled(); n != 2 || c.get(tokens[2], testNow) != nil {
 		t.Error("an entry that is too great is not kept and takes nobody's place")
@@ -256,7 +256,7 @@ func TestEntriesThatAreNoLongerGoodMakeRoom(t *testing.T) {
 	i := &issuer{keys: &KeySet{}}
 	tokens := tokensOfOneSet(c, 3)
 	put := func(token string, keys *KeySet, lives time.Duration) {
-		c.put(&entry{token: token, issuer: i, keys: keys, result: new(Token), period: period{until: testNow.Add(lives)}}, testNow)
+		c.put(&entry{token: token, issuer: i, keys: keys, period: period{until: testNow.Add(lives)}}, testNow)
 	}
 	put(tokens[0], &KeySet{}, time.Hour) // of keys that are withdrawn
 	put(tokens[1], i.keys.(*KeySet), -time.Second)
@@ -269,7 +269,6 @@ func TestEntriesThatAreNoLongerGoodMakeRoom(t *testing.T) {
 // A token is a part of a header, which may be of 16 kB; a cookie more so.
 func TestCacheKeepsNoMoreThanTheToken(t *testing.T) {
 	v := testVerifier(t)
-	i := v.issuers[testIssuer]
 	const n = 200
 	var before, after runtime.MemStats
 	runtime.GC()
@@ -293,7 +292,7 @@ func TestCacheKeepsNoMoreThanTheToken(t *testing.T) {
 	if taken := int(after.HeapAlloc) - int(before.HeapAlloc); taken > 2*counted {
 		t.Errorf("%d tokens take %d bytes", n, taken)
 	}
-	runtime.KeepAlive(i)
+	runtime.KeepAlive(v)
 }
 
 func TestConcurrentUse(t *testing.T) {

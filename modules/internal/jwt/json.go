@@ -18,10 +18,11 @@ const maxDepth = 32
 // Strings without escapes share the memory of text. size is about how many bytes
 // the object takes beside text, and not less.
 func decodeObject(text string) (object map[string]any, size int, err error) {
-	if !utf8.ValidString(text) {
+	plain := isPlain(text)
+	if !plain && !utf8.ValidString(text) {
 		return nil, 0, errUTF8
 	}
-	d := decoder{text: text, members: strings.Count(text, ",") + 1}
+	d := decoder{text: text, plain: plain, members: strings.Count(text, ",") + 1}
 	d.space()
 	if d.peek() != '{' {
 		return nil, 0, errJSON
@@ -44,6 +45,8 @@ type decoder struct {
 	// loose lets the last of equal members win. Only used to find the end of a
 	// value that was refused.
 	loose bool
+	// plain says that text has neither escapes nor control characters.
+	plain bool
 	// members is how many members the outermost object may have, at most.
 	members int
 	// size is about how many bytes the values take that were read.
@@ -170,6 +173,26 @@ func (d *decoder) object(depth int) (map[string]any, error) {
 	}
 }
 
+// isPlain reports whether text is ASCII without control characters and backslashes,
+// as the claims of most tokens are: then a string ends at the next quote.
+func isPlain(text string) bool {
+	const ones = 0x0101010101010101
+	for ; len(text) >= 8; text = text[8:] {
+		w := uint64(text[0]) | uint64(text[1])<<8 | uint64(text[2])<<16 | uint64(text[3])<<24 |
+			uint64(text[4])<<32 | uint64(text[5])<<40 | uint64(text[6])<<48 | uint64(text[7])<<56
+		backslash := w ^ ones*'\\'
+		if (w|(w-ones*0x20)|(backslash-ones))&(ones*0x80) != 0 {
+			return false
+		}
+	}
+	for i := range len(text) {
+		if c := text[i]; c < 0x20 || c >= 0x80 || c == '\\' {
+			return false
+		}
+	}
+	return true
+}
+
 // skip passes over one value without keeping it or judging it.
 func (d *decoder) skip() {
 	for depth := 0; d.pos < len(d.text); {
@@ -201,6 +224,10 @@ func (d *decoder) skip() {
 
 // skipString passes over a string whose quote is next.
 func (d *decoder) skipString() {
+	if n := strings.IndexByte(d.text[d.pos+1:], '"'); n >= 0 && strings.IndexByte(d.text[d.pos+1:d.pos+1+n], '\\') < 0 {
+		d.pos += n + 2
+		return
+	}
 	for d.pos++; d.pos < len(d.text); d.pos++ {
 		switch d.text[d.pos] {
 		case '\\':
@@ -260,6 +287,14 @@ func (d *decoder) array(depth int) ([]any, error) {
 func (d *decoder) string() (string, error) {
 	d.pos++
 	start := d.pos
+	if d.plain {
+		n := strings.IndexByte(d.text[start:], '"')
+		if n < 0 {
+			return "", errJSON
+		}
+		d.pos = start + n + 1
+		return d.text[start : start+n], nil
+	}
 	for d.pos < len(d.text) {
 		switch c := d.text[d.pos]; {
 		case c == '"':

@@ -64,3 +64,25 @@ func TestDecodeObject(t *testing.T) {
 		})
 	}
 }
+
+func TestPlainTextIsFound(t *testing.T) {
+	plain := strings.Repeat("abc ~{}\"", 5)
+	for n := range len(plain) {
+		if !isPlain(plain[:n]) {
+			t.Errorf("%q is plain", plain[:n])
+		}
+		for _, c := range []byte{0, 0x1f, '\n', '\\', 0x80, 0xff} {
+			if text := plain[:n] + string(rune(0)) + plain[n:]; isPlain(text) {
+				t.Errorf("%q is not plain", text)
+			}
+			if text := plain[:n] + string([]byte{c}) + plain[n:]; isPlain(text) {
+				t.Errorf("%q is not plain", text)
+			}
+		}
+		for _, c := range []byte{' ', '!', '[', ']', 0x7f, '\\' + 1, '\\' - 1} {
+			if text := plain[:n] + string([]byte{c}) + plain[n:]; !isPlain(text) {
+				t.Errorf("%q is plain", text)
+			}
+		}
+	}
+}

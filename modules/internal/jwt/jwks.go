@@ -142,6 +142,7 @@ func jwkKey(m map[string]any) (key, error) {
 			return key{}, errKidType
 		}
 	}
+	k.use, _ = m["use"].(string)
 	if name, ok := m["alg"]; ok {
 		k.alg, _ = name.(string)
 		alg := algorithms[k.alg]

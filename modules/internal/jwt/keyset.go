@@ -68,6 +68,7 @@ type key struct {
 	id     string
 	kty    string
 	alg    string // if not empty, the only algorithm the key is for
+	use    string // what the key says it is for: sig, or nothing
 	curve  elliptic.Curve
 	public crypto.PublicKey
 	// mac checks a signature with a secret, which stays inside of it. It is nil for

@@ -109,34 +109,34 @@ func newMapping(c *Issuer) mapping {
 	return m
 }
 
-// principal makes the principal of the claims. All the claims of a list count: what
+// principal makes p the principal of the claims. All the claims of a list count: what
 // one of them grants is granted.
-func (m *mapping) principal(issuer string, claims map[string]any) (*principal.Principal, error) {
+func (m *mapping) principal(p *principal.Principal, issuer string, claims map[string]any) error {
 	id, err := m.id(claims)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	p := &principal.Principal{ID: id, Issuer: issuer, Method: "jwt", Claims: claims}
+	*p = principal.Principal{ID: id, Issuer: issuer, Method: "jwt", Claims: claims}
 	if p.Scopes, err = collect(m.scopes, claims, scopes); err != nil {
-		return nil, err
+		return err
 	}
 	if p.Roles, err = collect(m.roles, claims, roles); err != nil {
-		return nil, err
+		return err
 	}
 	if m.tier == nil {
-		return p, nil
+		return nil
 	}
 	switch tier := m.tier.find(claims).(type) {
 	case nil:
 	case string:
 		if hasControl(tier) {
-			return nil, errMapped
+			return errMapped
 		}
 		p.Tier = tier
 	default:
-		return nil, errMapped
+		return errMapped
 	}
-	return p, nil
+	return nil
 }
 
 // id reads the claim that names the caller: a string, or, where it is not sub (which

@@ -33,7 +33,7 @@ func (k *Kinded) Open(ctx context.Context, token string, now time.Time) (map[str
 	case p.kid == "":
 		return nil, errNoKid
 	}
-	if _, err := signer(ctx, k.Keys, p, alg, now); err != nil {
+	if _, err := signer(ctx, k.Keys, &p, alg, now); err != nil {
 		return nil, err
 	}
 	claims, _, err := p.claims()

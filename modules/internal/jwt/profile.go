@@ -40,9 +40,6 @@ func (t Type) checkHeader(p *parsed) error {
 	case TypeIDToken:
 		ok = !p.hasType || strings.EqualFold(name, "JWT")
 	default:
-		// Parameters do not make it another type.
-		name, _, _ = strings.Cut(name, ";")
-		name = strings.TrimSpace(name)
 		ok = !p.hasType || strings.EqualFold(name, "at+jwt") || name != "" && !strings.ContainsAny(name, "+/")
 	}
 	if !ok {

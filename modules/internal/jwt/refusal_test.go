@@ -52,6 +52,7 @@ func TestTokenIsRefused(t *testing.T) {
 		{"S2: HS256 under the public key as DER", hmacToken(`{"alg":"HS256"}`, der), errAlgorithm},
 		{"S2: HS256 under the modulus", hmacToken(`{"alg":"HS256"}`, rsaKey.N.Bytes()), errAlgorithm},
 		{"S2: an HMAC that calls itself RS256", hmacToken(goodHeader, publicPEM), errSignature},
+		{"S4: HS256 under the secret of a client", hmacToken(`{"alg":"HS256"}`, []byte(longSecret(32, "c"))), errAlgorithm},
 		{"S3: the header names an algorithm of another key type", rs(`{"alg":"ES256","kid":"rsa"}`, claims("")), errKey},
 		{"S3: RS256 key, the header says PS256", rs(`{"alg":"PS256","kid":"rsa"}`, claims("")), errSignature},
 		{"S3: ES256 with a key on another curve", sign("ES384", ec384, `{"alg":"ES256","kid":"ec384"}`, claims("")), errKey},

@@ -64,5 +64,6 @@ func (r *refusals) add(p *parsed, alg *algorithm) {
 			t = r.table.Load()
 		}
 	}
-	t.slot(p).Store(&refusal{alg, strings.Clone(p.signed), bytes.Clone(p.signature)})
+	// The text is a part of a header; the signature has memory of its own.
+	t.slot(p).Store(&refusal{alg, strings.Clone(p.signed), p.signature})
 }

@@ -23,35 +23,34 @@ type parsed struct {
 	typ       string
 	hasType   bool
 	text      string // the claims, which may be no JSON
+	decoded   int    // how long text and the header are, which share memory
 	signed    string // what the signature covers
 	signature []byte
 }
 
 // parse takes a compact JWS apart (RFC 7515 section 7.1).
-func parse(token string) (*parsed, error) {
+func parse(token string) (p parsed, err error) {
 	if len(token) > maxToken {
-		return nil, errTooLong
+		return p, errTooLong
 	}
 	// Five segments would be an encrypted token (RFC 7516). They are counted
 	// first, so that a megabyte of dots costs nothing.
 	if strings.Count(token, ".") != 2 {
-		return nil, errSegments
+		return p, errSegments
 	}
 	first := strings.IndexByte(token, '.')
 	last := strings.LastIndexByte(token, '.')
 	if first > maxHeader {
-		return nil, errHeader
+		return p, errHeader
 	}
-	p := &parsed{signed: token[:last]}
-	header, err := decodeText(token[:first])
+	p.signed = token[:last]
+	header, text, err := decodeTexts(token[:first], token[first+1:last])
 	if err != nil {
-		return nil, err
+		return p, err
 	}
+	p.text, p.decoded = text, len(header)+len(text)
 	if err := p.readHeader(header); err != nil {
-		return nil, err
-	}
-	if p.text, err = decodeText(token[first+1 : last]); err != nil {
-		return nil, err
+		return p, err
 	}
 	p.signature, err = decodeSegment(token[last+1:])
 	return p, err
@@ -174,29 +173,35 @@ func (p *parsed) issuer() (string, error) {
 	return "", nil
 }
 
-// claims reads the claims. size is what they take in memory, text included.
+// claims reads the claims. size is what they take in memory, with the text that they
+// share with the header.
 func (p *parsed) claims() (claims map[string]any, size int, err error) {
 	claims, size, err = decodeObject(p.text)
-	return claims, size + allocated(len(p.text)), err
+	return claims, size + allocated(p.decoded), err
 }
 
 var strictBase64 = base64.RawURLEncoding.Strict()
 
-// decodeText is decodeSegment into a string.
-func decodeText(segment string) (string, error) {
-	if hasLineBreak(segment) {
-		return "", errBase64
+// decodeTexts decodes two segments into one string.
+func decodeTexts(a, b string) (string, string, error) {
+	if hasLineBreak(a) || hasLineBreak(b) {
+		return "", "", errBase64
 	}
 	var short [1536]byte
-	b := short[:]
-	if n := strictBase64.DecodedLen(len(segment)); n > len(b) {
-		b = make([]byte, n)
+	dst := short[:]
+	if n := strictBase64.DecodedLen(len(a)) + strictBase64.DecodedLen(len(b)); n > len(dst) {
+		dst = make([]byte, n)
 	}
-	n, err := strictBase64.Decode(b, []byte(segment))
+	n, err := strictBase64.Decode(dst, []byte(a))
 	if err != nil {
-		return "", errBase64
+		return "", "", errBase64
 	}
-	return string(b[:n]), nil
+	m, err := strictBase64.Decode(dst[n:], []byte(b))
+	if err != nil {
+		return "", "", errBase64
+	}
+	both := string(dst[:n+m])
+	return both[:n], both[n:], nil
 }
 
 // decodeSegment decodes base64url without padding, of which there is one

@@ -1,6 +1,7 @@
 package jwt
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -99,5 +100,22 @@ func TestRFCTokens(t *testing.T) {
 				t.Errorf("got %v, want %v", err, test.want)
 			}
 		})
+	}
+}
+
+// RFC 7515 A.1, whose key has 64 bytes, and RFC 7519 3.1, which is the same token.
+func TestRFCSecret(t *testing.T) {
+	const token = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9." + rfcClaims + ".dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+	secret := must(decodeSegment("AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"))
+	for change, want := range map[byte]error{0: errAudience, 1: errSignature} {
+		value := slices.Clone(secret)
+		value[63] ^= change
+		v, err := NewVerifier(Issuer{Name: "joe", Audiences: []string{"x"}, Algorithms: SecretAlgorithms(), Secrets: []Secret{must(NewSecret("a", string(value)))}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := v.Verify(t.Context(), token, rfcNow); err != want {
+			t.Errorf("got %v, want %v", err, want)
+		}
 	}
 }

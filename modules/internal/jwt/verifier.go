@@ -206,7 +206,7 @@ func (v *Verifier) Verify(ctx context.Context, token string, now time.Time) (*To
 	if i == nil {
 		return nil, errIssuer
 	}
-	e, err := i.verify(ctx, p, now)
+	e, err := i.verify(ctx, &p, now)
 	if err != nil {
 		return nil, err
 	}
@@ -265,18 +265,19 @@ func (i *issuer) accept(claims map[string]any, now time.Time) (*entry, error) {
 			return nil, err
 		}
 	}
-	who, err := i.mapping.principal(i.name, claims)
-	if err != nil {
+	e := &entry{issuer: i, period: valid}
+	if err := i.mapping.principal(&e.who, i.name, claims); err != nil {
 		return nil, err
 	}
-	facts, err := newFacts(i.name, who.ID, claims)
+	facts, err := newFacts(i.name, e.who.ID, claims)
 	if err != nil {
 		return nil, err
 	}
 	if i.revoked != nil {
 		facts.SetNames()
 	}
-	return &entry{issuer: i, result: &Token{who, i.index, facts}, period: valid}, nil
+	e.result = Token{&e.who, i.index, facts}
+	return e, nil
 }
 
 // signer returns the keys of source that signed the token. Where those in force do

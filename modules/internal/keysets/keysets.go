@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
+	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
 
 	"github.com/sallyport-gateway/sallyport/modules/internal/jwks"
@@ -21,31 +23,39 @@ import (
 	"github.com/sallyport-gateway/sallyport/modules/internal/suite"
 )
 
-// shared are the fetched key sets by URL.
+// shared are the fetched key sets by their configuration.
 var shared = lease.NewPool[*jwks.Source]()
 
-// URL takes a share of the fetched key set at url, which begins to be fetched when
-// this configuration has started: not before, because a configuration that is only
-// validated must not reach out. Readiness waits for it, under the name of the guard.
-// Close what it returns in Cleanup.
+// URL is Fetched for a key set on the internet, or on this machine.
 func URL(ctx caddy.Context, config *suite.Config, guard, url string) (jwt.KeySource, io.Closer, error) {
+	return Fetched(ctx, config, guard, jwks.Config{URL: url})
+}
+
+// Fetched takes a share of a fetched key set, which begins to be fetched when this
+// configuration has started: not before, because a configuration that is only
+// validated must not reach out. From then on its last good keys are kept in the
+// configuration's storage. Readiness waits for it, under the name of the guard.
+// Close what it returns in Cleanup, also beside an error, if it is not nil.
+func Fetched(ctx caddy.Context, config *suite.Config, guard string, from jwks.Config) (jwt.KeySource, io.Closer, error) {
 	if err := metric.Register(ctx, jwks.Collectors...); err != nil {
 		return nil, nil, err
 	}
-	share, err := shared.Take(url, func() (*jwks.Source, error) { return jwks.New(url, log) })
+	from = from.Complete()
+	share, err := shared.Take(from, func() (*jwks.Source, error) { return jwks.New(from, log) })
 	if err != nil {
 		return nil, nil, err
 	}
-	source := share.Value()
+	held := &user{share: share, storage: ctx.Storage()}
 	events, err := ctx.App("events")
 	if err == nil {
-		err = events.(*caddyevents.App).On("started", starter{source})
+		err = events.(*caddyevents.App).On("started", held)
 	}
 	if err != nil {
-		return nil, releaser{share}, err
+		return nil, held, err
 	}
-	config.Ready(guard+" jwks "+url, source.Ready)
-	return source, releaser{share}, nil
+	source := share.Value()
+	config.Ready(guard+" jwks "+from.URL, source.Ready)
+	return source, held, nil
 }
 
 // File opens a key file and refuses one that cannot verify any of the algorithms. The
@@ -74,22 +84,62 @@ func File(config *suite.Config, logger *zap.Logger, path string, algorithms []st
 	return file, file, nil
 }
 
-// releaser closes by giving a share back.
-type releaser struct {
-	share *lease.Lease[*jwks.Source]
+// user is a configuration's share of a source.
+type user struct {
+	share   *lease.Lease[*jwks.Source]
+	storage certmagic.Storage
+
+	mu     sync.Mutex
+	detach func() // nil until the configuration has started
+	closed bool
 }
 
-func (r releaser) Close() error { return r.share.Release() }
-
-// starter starts a source when its configuration has started.
-type starter struct {
-	source *jwks.Source
-}
-
-// Handle implements caddyevents.Handler.
-func (s starter) Handle(context.Context, caddy.Event) error {
-	s.source.Start()
+// Handle implements caddyevents.Handler: the configuration has started.
+func (u *user) Handle(context.Context, caddy.Event) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.closed || u.detach != nil {
+		return nil
+	}
+	source := u.share.Value()
+	u.detach = func() {}
+	if u.storage != nil {
+		u.detach = source.Attach(&storage{u.storage})
+	}
+	source.Start()
 	return nil
+}
+
+// Close gives the share back, and leaves the storage alone from now on.
+func (u *user) Close() error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.closed = true
+	if u.detach != nil {
+		u.detach()
+		u.detach = func() {}
+	}
+	return u.share.Release()
+}
+
+// storage is a jwks.Storage in Caddy's.
+type storage struct{ in certmagic.Storage }
+
+// Load implements jwks.Storage.
+func (s *storage) Load(ctx context.Context, key string, limit int64) ([]byte, error) {
+	info, err := s.in.Stat(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size > limit {
+		return nil, fmt.Errorf("%s is larger than %d bytes", key, limit)
+	}
+	return s.in.Load(ctx, key)
+}
+
+// Store implements jwks.Storage.
+func (s *storage) Store(ctx context.Context, key string, value []byte) error {
+	return s.in.Store(ctx, key, value)
 }
 
 // log writes what a source of keys has to say. Some outlive configurations, so it
@@ -100,9 +150,14 @@ func log(e jwks.Event) {
 	if e.Keys != nil {
 		inForce = e.Keys.Len()
 	}
-	if e.Err != nil {
+	switch {
+	case e.Storage && e.Err != nil:
+		log.Warn("the storage of last good key sets", zap.Error(e.Err))
+	case e.Err != nil:
 		log.Warn("the key set could not be read", zap.Int("keys_in_force", inForce), zap.Error(e.Err))
-		return
+	case e.Storage:
+		log.Info("the last good key set is in force until one is fetched", zap.Int("keys_in_force", inForce))
+	default:
+		log.Info("the key set is in force", zap.Int("keys_in_force", inForce), zap.Errors("not_used", e.Keys.Skipped()))
 	}
-	log.Info("the key set is in force", zap.Int("keys_in_force", inForce), zap.Errors("not_used", e.Keys.Skipped()))
 }
