@@ -78,8 +78,8 @@ func TestAFileIsFollowedAndNeverReplacedByABadOne(t *testing.T) {
 	}
 	rewrite(t, path, list(alice))
 	synctest.Test(t, func(t *testing.T) {
-		var events []Event
-		f, err := OpenFile(path, func(e Event) { events = append(events, e) })
+		var events eventLog
+		f, err := OpenFile(path, events.add)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -111,8 +111,8 @@ func TestAFileIsFollowedAndNeverReplacedByABadOne(t *testing.T) {
 			if got := j.Check(facts(), now) != nil; got != step.want {
 				t.Errorf("%d %s: revoked: %t", i, step.name, got)
 			}
-			if len(events) != step.events {
-				t.Errorf("%d %s: %d events: %v", i, step.name, len(events), events)
+			if e := events.all(); len(e) != step.events {
+				t.Errorf("%d %s: %d events: %v", i, step.name, len(e), e)
 			}
 		}
 	})

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,9 +17,28 @@ import (
 	"github.com/sallyport-gateway/sallyport/modules/internal/store"
 )
 
+// eventLog collects events.
+type eventLog struct {
+	mu   sync.Mutex
+	list []Event
+}
+
+func (l *eventLog) add(e Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.list = append(l.list, e)
+}
+
+func (l *eventLog) all() []Event {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.list)
+}
+
 // remote is a store of the test: one in memory, which can be away and lose everything.
 type remote struct {
 	store.Revocations
+	mu    sync.Mutex
 	err   error
 	calls int
 	lost  bool
@@ -43,14 +64,39 @@ func (r *remote) open(t *testing.T) {
 	r.lease, r.Revocations = l, l.Value()
 }
 
+// asked is how often it was asked.
+func (r *remote) asked() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.calls
+}
+
+// fails makes the store answer with err from now on.
+func (r *remote) fails(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.err = err
+}
+
+// begins makes the next reading one of another list.
+func (r *remote) begins() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lost = true
+}
+
 // lose empties the store.
 func (r *remote) lose(t *testing.T) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.lease.Release()
 	r.open(t)
 	r.lost = true
 }
 
 func (r *remote) Revoked(ctx context.Context, after store.Position, limit int) (store.RevocationPage, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.calls++
 	if r.err != nil {
 		return store.RevocationPage{}, r.err
@@ -62,6 +108,8 @@ func (r *remote) Revoked(ctx context.Context, after store.Position, limit int) (
 }
 
 func (r *remote) Restore(ctx context.Context, entries ...store.Revocation) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.err != nil && !errors.Is(r.err, store.ErrRevocationsDamaged) {
 		return r.err
 	}
@@ -69,6 +117,12 @@ func (r *remote) Restore(ctx context.Context, entries ...store.Revocation) error
 		r.err, r.lost = nil, true
 	}
 	return r.Revocations.Restore(ctx, entries...)
+}
+
+func (r *remote) Discard(ctx context.Context, ids ...string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.Revocations.Discard(ctx, ids...)
 }
 
 // put revokes a record.
@@ -101,9 +155,9 @@ func (r *remote) has(t *testing.T) int {
 	}
 }
 
-func (r *remote) follow(t *testing.T, events *[]Event) *Judge {
+func (r *remote) follow(t *testing.T, events *eventLog) *Judge {
 	t.Helper()
-	f := Follow(r, "test", func(e Event) { *events = append(*events, e) })
+	f := Follow(r, "test", events.add)
 	t.Cleanup(func() { f.Close() })
 	return &Judge{Store: f, MaxAge: DefaultMaxAge}
 }
@@ -131,10 +185,10 @@ func TestACopyFollowsTheStoreAndIsJudgedByItsAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRemote(t)
 		r.put(t, alice)
-		r.err = down
-		var events []Event
+		r.fails(down)
+		var events eventLog
 		j := r.follow(t, &events)
-		if r.calls != 0 || j.Store.isFresh(time.Now(), time.Hour) {
+		if r.asked() != 0 || j.Store.isFresh(time.Now(), time.Hour) {
 			t.Error("it asks, or is fresh, before it was started")
 		}
 		j.Store.Start()
@@ -143,7 +197,7 @@ func TestACopyFollowsTheStoreAndIsJudgedByItsAge(t *testing.T) {
 		if !errors.Is(j.Store.Ready(), ErrNotLoaded) {
 			t.Error("it is ready")
 		}
-		r.err = nil
+		r.fails(nil)
 		judges(t, j, soon, "read", "alice", jwt.ErrRevoked)
 		judges(t, j, 0, "not revoked", "bob", nil)
 		if err := j.Store.Ready(); err != nil {
@@ -157,7 +211,7 @@ func TestACopyFollowsTheStoreAndIsJudgedByItsAge(t *testing.T) {
 		judges(t, j, soon, "taken off", "alice", nil)
 		judges(t, j, 0, "not taken off", "bob", jwt.ErrRevoked)
 
-		r.err = down
+		r.fails(down)
 		judges(t, j, DefaultMaxAge-2*refreshInterval, "the store is away", "alice", nil)
 		judges(t, j, 0, "revoked before it went away", "bob", jwt.ErrRevoked)
 		judges(t, j, 4*refreshInterval, "the copy is too old", "alice", jwt.ErrRevocationUnknown)
@@ -168,15 +222,15 @@ func TestACopyFollowsTheStoreAndIsJudgedByItsAge(t *testing.T) {
 			t.Errorf("it is not ready, because the store is away: %v", err)
 		}
 		r.put(t, alice)
-		r.err = nil
+		r.fails(nil)
 		judges(t, j, soon, "the store is back", "alice", jwt.ErrRevoked)
 		judges(t, j, 0, "and somebody else", "carol", nil)
-		if len(events) != 4 || events[0].Err == nil || events[1].Err != nil || events[2].Err == nil || events[3].Err != nil || events[3].Records != 2 {
-			t.Errorf("events: %v", events)
+		if e := events.all(); len(e) != 4 || e[0].Err == nil || e[1].Err != nil || e[2].Err == nil || e[3].Err != nil || e[3].Records != 2 {
+			t.Errorf("events: %v", e)
 		}
-		before := r.calls
+		before := r.asked()
 		judges(t, j, time.Minute, "a minute", "carol", nil)
-		if n := r.calls - before; n < 50 || n > 70 {
+		if n := r.asked() - before; n < 50 || n > 70 {
 			t.Errorf("%d questions in a minute", n)
 		}
 	})
@@ -210,12 +264,12 @@ func TestWhatTheStoreLosesIsKeptAndGivenBack(t *testing.T) {
 		"everything":                      func(t *testing.T, r *remote) { r.lose(t) },
 		"everything, and others go on":    func(t *testing.T, r *remote) { r.lose(t); r.put(t, Record{Issuer: issuerA, Sub: "carol"}) },
 		"everything but a weaker version": func(t *testing.T, r *remote) { r.lose(t); b := bob; b.Until = time.Now().Add(-time.Hour); r.put(t, b) },
-		"a part":                          func(t *testing.T, r *remote) { r.lose(t); r.err = store.ErrRevocationsDamaged },
+		"a part":                          func(t *testing.T, r *remote) { r.lose(t); r.fails(store.ErrRevocationsDamaged) },
 		"everything, while it is away": func(t *testing.T, r *remote) {
-			r.err = down
+			r.fails(down)
 			time.Sleep(time.Hour)
 			r.lose(t)
-			r.err = nil
+			r.fails(nil)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -230,7 +284,7 @@ func TestWhatTheStoreLosesIsKeptAndGivenBack(t *testing.T) {
 				if err := r.Unrevoke(t.Context(), alice.id().String()); err != nil {
 					t.Fatal(err)
 				}
-				var events []Event
+				var events eventLog
 				j := r.follow(t, &events)
 				j.Store.Start()
 				judges(t, j, soon, "read", "bob", jwt.ErrRevoked)
@@ -255,7 +309,7 @@ func TestWhatWasTakenOffIsNotGivenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRemote(t)
 		r.put(t, alice, bob)
-		var events []Event
+		var events eventLog
 		j := r.follow(t, &events)
 		j.Store.Start()
 		judges(t, j, soon, "read", "alice", jwt.ErrRevoked)
@@ -263,7 +317,7 @@ func TestWhatWasTakenOffIsNotGivenBack(t *testing.T) {
 		if err := r.Unrevoke(t.Context(), alice.id().String()); err != nil {
 			t.Fatal(err)
 		}
-		r.lost = true
+		r.begins()
 		judges(t, j, soon, "taken off", "alice", nil)
 		judges(t, j, time.Minute, "taken off for good", "alice", nil)
 		judges(t, j, 0, "not taken off", "bob", jwt.ErrRevoked)
@@ -282,7 +336,7 @@ func TestWhatIsOverIsForgottenHereAndInTheStore(t *testing.T) {
 		if err := r.Unrevoke(t.Context(), (&Record{Issuer: issuerA, SID: "x"}).id().String()); err != nil {
 			t.Fatal(err)
 		}
-		var events []Event
+		var events eventLog
 		j := r.follow(t, &events)
 		j.Store.Start()
 		judges(t, j, time.Minute+store.Overdue-soon, "not over", "bob", jwt.ErrRevoked)
@@ -310,19 +364,19 @@ func TestAListThatCannotBeKeptWholeIsNotBelieved(t *testing.T) {
 				t.Fatal(err)
 			}
 		},
-		"a damaged list nobody has": func(_ *testing.T, r *remote, _ *Follower) { r.err = store.ErrRevocationsDamaged },
+		"a damaged list nobody has": func(_ *testing.T, r *remote, _ *Follower) { r.fails(store.ErrRevocationsDamaged) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRemote(t)
 				r.put(t, alice)
-				var events []Event
+				var events eventLog
 				j := r.follow(t, &events)
 				spoil(t, r, j.Store)
 				j.Store.Start()
 				judges(t, j, time.Hour, "whoever comes", "carol", jwt.ErrRevocationUnknown)
-				if j.Store.Ready() == nil || len(events) == 0 || events[len(events)-1].Err == nil {
-					t.Errorf("it is ready, or says nothing: %v", events)
+				if e := events.all(); j.Store.Ready() == nil || len(e) == 0 || e[len(e)-1].Err == nil {
+					t.Errorf("it is ready, or says nothing: %v", e)
 				}
 			})
 		})
@@ -333,7 +387,7 @@ func TestAListThatGrowsTooLargeLaterIsNotBelievedAnyMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRemote(t)
 		r.put(t, alice)
-		var events []Event
+		var events eventLog
 		j := r.follow(t, &events)
 		j.Store.most = 2
 		j.Store.Start()
