@@ -37,7 +37,7 @@
 // # The store
 //
 // store says where the state is that requests are judged by: which tokens of one use
-// were used. In memory, the default, it is that of this process, which begins with
+// were used, and which were revoked (package revocation says how). In memory, the default, it is that of this process, which begins with
 // none of it; in Redis or Valkey it is that of all gateways with one prefix. The
 // options of redis are those of `storage redis` but for the timeout, for which
 // requests wait here, and are explained in modules/internal/store. With equal ones,

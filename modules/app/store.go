@@ -23,7 +23,6 @@ const (
 	// commands.
 	storeTimeout = 20 * time.Millisecond
 
-	defaultPrefix = "sallyport"
 	longestPrefix = 64
 )
 
@@ -55,7 +54,7 @@ func (a *App) openStore(ctx caddy.Context) error {
 		config.Timeout = caddy.Duration(storeTimeout)
 	}
 	if prefix == "" {
-		prefix = defaultPrefix
+		prefix = store.DefaultPrefix
 	}
 	client, err := store.Open(ctx, config)
 	if err != nil {

@@ -54,6 +54,9 @@ type Handler struct {
 	// of 120.
 	Failures *Failures `json:"failures,omitempty"`
 
+	// Revocation says where the tokens are listed that were revoked. Default: nowhere.
+	Revocation *Revocation `json:"revocation,omitempty"`
+
 	// IdentityHeaders are more headers that are removed from requests, beside the
 	// built-in list. Case does not matter, '_' and '.' are the same as '-', and
 	// '*' at the end stands for any continuation. Default: none.
@@ -82,6 +85,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	errs := h.check()
 	for _, m := range h.given() {
 		errs = append(errs, m.check()...)
+	}
+	if h.Revocation != nil {
+		errs = append(errs, h.Revocation.check()...)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err

@@ -66,6 +66,11 @@ import (
 //		}
 //		optional
 //		failures <rate> [burst <number>] | off
+//		revocation {
+//			file    <path>
+//			store
+//			max_age <duration>
+//		}
 //		identity_headers <name...>
 //		mode enforce | dry_run
 //	}
@@ -95,13 +100,16 @@ func (h *Handler) option(o *caddyfile.Dispenser) error {
 	case "failures":
 		h.Failures = new(Failures)
 		return h.Failures.unmarshal(o)
+	case "revocation":
+		h.Revocation = new(Revocation)
+		return h.Revocation.unmarshal(o)
 	case wordIdentityHeaders:
 		return read.Values(o, valid(checkIdentityHeader), &h.IdentityHeaders)
 	}
 	if ok, err := guard.Option(o, &h.Guard); ok {
 		return err
 	}
-	return read.Unknown(o, append(words(), wordAll, "optional", "failures", wordIdentityHeaders, "mode")...)
+	return read.Unknown(o, append(words(), wordAll, "optional", "failures", "revocation", wordIdentityHeaders, "mode")...)
 }
 
 // unmarshalMethod reads the method on which o stands, if it is one.

@@ -68,6 +68,11 @@
 //		}
 //		optional                             # nothing attached is accepted too, as nobody
 //		failures <rate> [burst <number>] | off   # of each client; default: 60/m burst 120
+//		revocation {
+//			file    <path>                   # written by `caddy sallyport revoke`
+//			store                            # the list in `sallyport { store redis }`
+//			max_age <duration>               # of our copy of that, then 503; default 30s
+//		}
 //		identity_headers <name...>           # more headers to remove; '*' at the end
 //		mode enforce | dry_run
 //	}
@@ -127,6 +132,18 @@
 // It must be at least as long as the hash of each algorithm (32, 48, 64 bytes). An
 // issuer has public keys or secrets, never both, and public keys never check an HMAC.
 // Prefer public keys: whoever has the secret, this gateway too, can make tokens.
+//
+// # Revocation
+//
+// revocation refuses tokens by their jti, sub or sid, or because they were issued
+// before a moment: verified ones, each time they are used, remembered ones too. API
+// keys are revoked in their file, certificates by whom issues them. The package
+// revocation describes the records, the file and the store. It never fails open: while
+// the gateway's copy of the store's list is older than max_age, or was not read yet,
+// tokens are answered with 503. No request waits for the store.
+//
+// What was revoked is refused within about a second, everywhere.
+// `caddy sallyport revoke add --token - --config Caddyfile` takes a token from stdin.
 //
 // # Groups
 //
@@ -321,6 +338,8 @@
 //	     unverified, expired, issuer, name; auth.assertion_* malformed, signer, issuer,
 //	     client, key, signature, claims, audience, expired, not_yet_valid; auth.incomplete
 //	400  auth.several_credentials
+//	503  auth.keys_unavailable, auth.revocations_unavailable, auth.failed, with Retry-After
+//
 //	429  auth.too_many_failures, with Retry-After
 //	503  auth.keys_unavailable, auth.revocation_unknown, auth.failed, with Retry-After
 //

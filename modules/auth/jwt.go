@@ -331,6 +331,7 @@ func (j *JWT) open(b *builder) error {
 	}
 	t := b.tokens[from]
 	b.door(from, t)
+	issuer.Revocations = b.revoked()
 	t.issuers = append(t.issuers, issuer)
 	t.forward = append(t.forward, j.Forward)
 	t.leaves = append(t.leaves, b.leaf)
@@ -436,7 +437,7 @@ var tokenReasons = [jwt.Kinds]*decision.Reason{
 	jwt.Expired:           invalid("auth.token_expired"),
 	jwt.NotYetValid:       invalid("auth.token_not_yet_valid"),
 	jwt.Revoked:           invalid("auth.token_revoked"),
-	jwt.RevocationUnknown: decision.NewReason("auth.revocation_unknown", http.StatusServiceUnavailable, titleUnavailable),
+	jwt.RevocationUnknown: decision.NewReason("auth.revocations_unavailable", http.StatusServiceUnavailable, titleUnavailable),
 }
 
 // tokenReason is why err refused a token. What is not a refusal is a failure of

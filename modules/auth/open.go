@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/sallyport-gateway/sallyport/modules/internal/jwt"
 )
 
 // builder makes of a handler's alternatives what judges requests. The handler gets
@@ -16,6 +18,9 @@ type builder struct {
 	ctx    caddy.Context
 	tokens map[source]*tokens
 	leaf   leaf // whose method is being opened
+
+	revocations jwt.Revocations
+	judged      bool // something asked for revocations
 }
 
 // open makes a door of each source of credentials, and of each alternative what it
@@ -23,7 +28,7 @@ type builder struct {
 func (h *Handler) open(ctx caddy.Context) error {
 	b := &builder{Handler: h, ctx: ctx, tokens: make(map[source]*tokens)}
 	h.tree.branches = make([]branch, len(h.Alternatives))
-	var errs []error
+	errs := []error{b.openRevocations()}
 	methods, leaves := h.leaves()
 	for i, m := range methods {
 		b.leaf = leaves[i]
@@ -37,6 +42,9 @@ func (h *Handler) open(ctx caddy.Context) error {
 	}
 	for _, t := range b.tokens {
 		errs = append(errs, t.compile())
+	}
+	if h.Revocation != nil && !b.judged {
+		errs = append(errs, errors.New("revocation: auth has no tokens that could be revoked"))
 	}
 	if len(h.tree.doors) > maxDoors {
 		errs = append(errs, fmt.Errorf("credentials from more than %d places", maxDoors))

@@ -32,6 +32,7 @@ var counted = map[string]bool{
 // uncounted are those that name something else, and why it is no policy.
 var uncounted = map[string]string{
 	"keys_file": "API keys are made and revoked while the gateway runs",
+	"file":      "revocations are made while the gateway runs; else what a file server serves",
 	"jwks_file": "a gateway's keys for assertions are rotated every day",
 
 	"certificate":                 "certificates are renewed while the gateway runs",
@@ -56,7 +57,6 @@ var uncounted = map[string]string{
 	"file_limit":   "a number",
 	"root":         "what a file server serves, and where Caddy's storage is",
 	"file_root":    "what a file server serves",
-	"file":         "what a file server serves",
 	"try_files":    "what a file server serves",
 	"folders":      "certificates are renewed while the gateway runs",
 	"files":        "a file server's, or certificates, which are renewed",

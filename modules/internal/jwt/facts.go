@@ -21,6 +21,9 @@ type TokenFacts struct {
 	// IssuedAt is the iat claim. It is zero where the token has none: then nobody
 	// knows when it was issued, and it is older than any moment.
 	IssuedAt time.Time
+	// Names are those of the above. Without Revocations they are not made. Principal
+	// is zero where it is Subject.
+	Names Names
 }
 
 // Revocations judges verified tokens at each use, remembered ones too. It must be

@@ -279,6 +279,9 @@ func (i *issuer) accept(claims map[string]any, now time.Time) (*entry, error) {
 	if err != nil {
 		return nil, err
 	}
+	if i.revoked != nil {
+		facts.SetNames()
+	}
 	e.result = Token{&e.who, i.index, facts}
 	return e, nil
 }

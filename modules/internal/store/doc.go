@@ -55,6 +55,18 @@
 // at about 90 bytes each, and refuses more until one is over; it begins empty with
 // the process, and knows nothing of other gateways.
 //
+// # Revocations
+//
+// The list of Revocations is a hash, a sorted set and a sorted set of marks, in one
+// slot: {<prefix>:revocations}:entries, :log and :marks. Scripts change and read it, so
+// that it is always whole; one that lost a part is an error until somebody who has a
+// copy restores it, and each change has a random mark by which a reader notices that
+// the list is not the one it knew: after FLUSHALL, a failover that took changes back, or
+// a start from an old dump. What a reader knows it need not forget then. A reader who
+// starts has to believe the list it finds, also an empty one: so keep it
+// (appendonly yes), and let gateways run. There is room for 1000000 entries, at about
+// 300 bytes of the server's memory each.
+//
 // # Hostile servers
 //
 // valkey-go panics at malformed answers, in goroutines of its own, which nobody can

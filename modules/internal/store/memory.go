@@ -37,6 +37,7 @@ type Memory struct {
 	began  time.Time
 	logger func() *zap.Logger
 	count  outcomes
+	ledger // of revocations
 
 	mu     sync.Mutex
 	claims map[digest]time.Duration // when each is over, since began
@@ -61,6 +62,7 @@ func OpenMemory(ctx caddy.Context) (*MemoryLease, error) {
 func newMemory(most int) *Memory {
 	return &Memory{
 		most: most, began: time.Now(), count: outcomesOf(memoryName), claims: make(map[digest]time.Duration),
+		ledger: ledger{most: MostRevocations},
 		logger: func() *zap.Logger { return caddy.Log().Named("sallyport.store") },
 	}
 }

@@ -9,15 +9,22 @@ import (
 	"github.com/valkey-io/valkey-go"
 )
 
+// DefaultPrefix begins the names of everything in Redis if nothing is configured.
+const DefaultPrefix = "sallyport"
+
 // Redis is the store that all gateways of one prefix share.
 type Redis struct {
 	*Client
-	claims string // begins the names of claims
+	prefix      string
+	claims      string   // begins the names of claims
+	revocations []string // the names of the list's keys
 }
 
 // NewRedis returns a store that uses client as long as the caller has its lease.
 func NewRedis(client *Client, prefix string) *Redis {
-	return &Redis{Client: client, claims: prefix + ":claim:"}
+	// One slot of a cluster has the whole list, because of the braces.
+	list := "{" + prefix + ":revocations}:"
+	return &Redis{Client: client, prefix: prefix, claims: prefix + ":claim:", revocations: []string{list + "entries", list + "log", list + "marks"}}
 }
 
 // Claim implements Store. It ends with the timeout of the client. The command is

@@ -31,6 +31,8 @@ type Store interface {
 	// answer may be what got lost. So it must count as not first. Whoever repeats the
 	// request may find that it is not first either.
 	Claim(ctx context.Context, key string, ttl time.Duration) (first bool, err error)
+
+	Revocations
 }
 
 // LongestClaim bounds for how long one claim can take up room.
