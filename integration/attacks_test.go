@@ -107,6 +107,7 @@ func TestAttacksSucceedWithoutTheirChecks(t *testing.T) {
 					t.Parallel()
 					w = newAttacked(t, mutant)
 				}
+				w.patience = patience / 8
 				w.without(strings.Split(set, "+")...)
 				defer w.without()
 				switch failures, broken := c.run(w); {

@@ -39,12 +39,13 @@ type attacked struct {
 	keys     keyOf
 	off      string // the file that tells a twin which checks to leave out
 	callers  atomic.Int32
+	patience time.Duration // for what has to happen
 }
 
 // newAttacked starts one.
 func newAttacked(t *testing.T, program string) *attacked {
 	t.Helper()
-	w := &attacked{addr: freeAddr(t), spareAt: freeAddr(t), dir: t.TempDir(), reached: new(atomic.Int64), refusals: newRefusals()}
+	w := &attacked{addr: freeAddr(t), spareAt: freeAddr(t), dir: t.TempDir(), reached: new(atomic.Int64), refusals: newRefusals(), patience: patience / 2}
 	w.off = write(t, w.dir, "off", "")
 	w.backend = serve(t, http.HandlerFunc(tell))
 	w.issuers = newIssuers(t)
@@ -252,9 +253,9 @@ func (a *attempt) refusedWith(what string, got answer, status int, challenge, re
 	}
 }
 
-// until waits for something that has to happen.
+// until waits for something that has to happen. Against a twin it will not, as a rule.
 func (a *attempt) until(what string, holds func() bool) {
-	deadline := time.After(patience / 3)
+	deadline := time.After(a.patience)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for !holds() {
