@@ -19,6 +19,8 @@ var attacksOnClaims = []attack{
 		twins: []string{"audience", "audience as it is", "audience of strings"}},
 	{id: "C5", promise: "an issuer does not sign for another one", try: tryOtherIssuer,
 		twins: []string{"issuer's keys+issuer of the keys"}},
+	{id: "C6", promise: "a token of another kind is no access token", try: tryOtherKinds,
+		twins: []string{"type in the header", "claims of the type"}},
 	{id: "C7", promise: "a claim's name has one spelling", try: tryClaimNames,
 		twins: []string{"names as they are"}},
 	{id: "C8", promise: "a number stays the number it was", try: tryLongNumbers,
@@ -96,6 +98,42 @@ func tryOtherIssuer(a *attempt) {
 		a.refused("iss: "+name, a.bearer("api.test", rsaA.token(changes{"iss": iss})), tokenIssuer, "")
 	}
 	a.passes("each for itself", a.bearer("api.test", rsaB.token(nil)))
+}
+
+func tryOtherKinds(a *attempt) {
+	access := changes{"client_id": "app", "scope": "orders:read"}
+	with := func(more changes) changes {
+		c := maps.Clone(access)
+		maps.Copy(c, more)
+		return c
+	}
+	logout := changes{"http://schemas.openid.net/event/backchannel-logout": changes{}}
+	at := changes{"typ": "at+jwt"}
+	// Where access tokens are asked for, nothing else is one.
+	for name, token := range map[string]string{
+		"an ID token":                       rsaA.tokenWith(changes{"typ": "JWT"}, changes{"nonce": "n", "azp": "app"}),
+		"an ID token with all claims":       rsaA.tokenWith(changes{"typ": "JWT"}, access),
+		"a token without a type":            rsaA.tokenWith(changes{"typ": nil}, access),
+		"a logout token":                    rsaA.tokenWith(changes{"typ": "logout+jwt"}, with(changes{"events": logout})),
+		"a DPoP proof":                      rsaA.tokenWith(changes{"typ": "dpop+jwt", "jwk": rsaA.jwk(nil)}, with(changes{"htm": "GET", "htu": "https://api.test/"})),
+		"a client assertion":                rsaA.tokenWith(changes{"typ": "client-authentication+jwt"}, access),
+		"a request object":                  rsaA.tokenWith(changes{"typ": "oauth-authz-req+jwt"}, access),
+		"this suite's own assertion":        rsaA.tokenWith(changes{"typ": "sallyport+jwt"}, access),
+		"at+jwt without client_id":          rsaA.tokenWith(at, with(changes{"client_id": nil})),
+		"at+jwt without jti":                rsaA.tokenWith(at, with(changes{"jti": nil})),
+		"at+jwt without iat":                rsaA.tokenWith(at, with(changes{"iat": nil})),
+		"at+jwt with the events of another": rsaA.tokenWith(at, with(changes{"events": logout})),
+	} {
+		a.refused(name, a.bearer("profile.test", token), "", "")
+	}
+	for _, typ := range []string{"at+jwt", "application/at+jwt", "AT+JWT"} {
+		a.passes(typ, a.bearer("profile.test", rsaA.tokenWith(changes{"typ": typ}, access)))
+	}
+	// Where any is taken, what says that it is something else is not.
+	for _, typ := range []string{"logout+jwt", "dpop+jwt", "client-authentication+jwt", "secevent+jwt", "application/dpop+jwt", "DPOP+JWT"} {
+		a.refused(typ, a.bearer("api.test", rsaA.tokenWith(changes{"typ": typ}, access)), tokenHeader, "")
+	}
+	a.refused("a logout token that does not say so", a.bearer("api.test", rsaA.token(changes{"events": logout})), "", "")
 }
 
 func tryClaimNames(a *attempt) {

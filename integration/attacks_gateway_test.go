@@ -29,6 +29,8 @@ var attacksOnTheGateway = []attack{
 		twins: []string{"aliases", "names in Connection", "trailers"}},
 	{id: "G3", promise: "two credentials are refused, though both be good", try: trySeveral,
 		twins: []string{"one credential"}},
+	{id: "G4", promise: "optional is for who brings nothing: a bad credential is refused", try: tryOptional,
+		twins: []string{"bad is not missing", "identity headers"}},
 	{id: "G5", promise: "a path or a host in another spelling gets the same decision", try: tryPaths,
 		twins: []string{"dot segments", "percent-encoding", "encoded slashes", "letters of any case"}},
 	{id: "G6", promise: "a stranger does not choose the address it comes from", try: tryForwarded,
@@ -194,6 +196,25 @@ func trySeveral(a *attempt) {
 	}
 }
 
+func tryOptional(a *attempt) {
+	e := a.claimed("nobody", a.ask("GET", "optional.test", "/", "X-User-Id", "forged", "X-User-Roles", "forged"))
+	if who := e.Header.Get("X-User-Id"); who != "" {
+		a.errorf("nobody is %q", who)
+	}
+	a.claimed("another scheme is no credential of ours", a.ask("GET", "optional.test", "/", "Authorization", "Basic "+b64([]byte("a:b")), "X-User-Id", "forged"))
+	if e := a.passes("somebody", a.bearer("optional.test", rsaA.token(nil))); e.Header.Get("X-User-Id") != "alice" {
+		a.errorf("alice is %q", e.Header.Get("X-User-Id"))
+	}
+	for name, token := range map[string]string{
+		"forged": stranger.as("a-rsa", "RS256").token(nil), "expired": rsaA.token(changes{"exp": 1}), "of another issuer": rsaA.token(changes{"iss": "https://other.test"}),
+		"for another audience": rsaA.token(changes{"aud": "x"}), "no token": "x", "nothing": "", "unsigned": b64([]byte(`{"alg":"none"}`)) + "." + b64([]byte(rsaA.claims(nil))) + ".",
+	} {
+		a.refused(name, a.bearer("optional.test", token), "", "")
+	}
+	several := a.ask("GET", "optional.test", "/?access_token=x", "Authorization", "Bearer "+rsaA.token(nil))
+	a.refusedWith("two", several, http.StatusBadRequest, challengeSeveral, "auth.several_credentials", "")
+}
+
 func tryPaths(a *attempt) {
 	token := "Bearer " + rsaA.token(changes{"roles": []string{"user"}})
 	line := func(target, host string) string {
@@ -312,7 +333,7 @@ func tryBrokenFiles(a *attempt) {
 
 func tryFailedReload(a *attempt) {
 	url, path := a.issuers.publish(publicKeys(rsaA))
-	good := spareSite(url)
+	good := spareSite(url + " {\nrefresh 1s 1h\n}")
 	a.check(a.load(good))
 	token := rsaA.token(nil)
 	a.until("the keys", func() bool { return a.bearer("spare.test", token).status == http.StatusOK })

@@ -125,6 +125,13 @@ func tryClientSecret(a *attempt) {
 		forged := &signer{rsaA.issuer, kid, "HS256", []byte(clientSecret)}
 		a.refused("kid "+kid, a.bearer("api.test", forged.token(nil)), tokenAlgorithm, "")
 	}
+	// Also where that secret is the key of another issuer.
+	c := &signer{"https://c.test", "client", "HS256", []byte(clientSecret)}
+	a.passes("the issuer whose key it is", a.bearer("api.test", c.token(nil)))
+	a.refused("that issuer with a public key", a.bearer("api.test", rsaA.token(changes{"iss": "https://c.test"})), tokenAlgorithm, "")
+	a.refused("that issuer with a longer hash", a.bearer("api.test", c.as("client", "HS512").token(nil)), tokenAlgorithm, "")
+	short := &signer{"https://c.test", "client", "HS256", []byte(clientSecret[:32])}
+	a.refused("that issuer with a part of it", a.bearer("api.test", short.token(nil)), tokenSignature, "")
 }
 
 // spareSite is a site of the spare gateway that takes one issuer's tokens.

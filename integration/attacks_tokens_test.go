@@ -122,7 +122,7 @@ func joined(r, s *big.Int, size int) []byte {
 	return signature
 }
 
-var b64 = base64.RawURLEncoding.EncodeToString
+var b64, unb64 = base64.RawURLEncoding.EncodeToString, base64.RawURLEncoding.DecodeString
 
 // compact signs these bytes.
 func (s *signer) compact(header, payload string) string {

@@ -91,6 +91,9 @@ const (
 	fileClaims    = "modules/internal/jwt/claims.go"
 	fileCache     = "modules/internal/jwt/cache.go"
 	fileMapping   = "modules/internal/jwt/mapping.go"
+	fileRounds    = "modules/internal/jwks/rounds.go"
+	fileFetch     = "modules/internal/jwks/fetch.go"
+	fileKeySource = "modules/internal/jwks/source.go"
 	fileAuth      = "modules/auth/auth.go"
 	fileSource    = "modules/auth/source.go"
 	fileIdentity  = "modules/auth/identity.go"
@@ -199,7 +202,31 @@ var twins = []twin{
 	{"HEAD", fileAuth, beforeJudging, `	if OFF && r.Method == "HEAD" {` + "\n\t\treturn next.ServeHTTP(w, r)\n\t}\n" + beforeJudging},
 	{"preflights", fileAuth, beforeJudging, `	if OFF && r.Method == "OPTIONS" {` + "\n\t\treturn next.ServeHTTP(w, r)\n\t}\n" + beforeJudging},
 	{"verdict before the body", fileAuth, beforeJudging, `	if OFF && r.Body != nil {` + "\n\t\t_, _ = r.Body.Read(make([]byte, 1))\n\t}\n" + beforeJudging},
+	{"type in the header", fileVerifier, "if err := i.kind.checkHeader(p); err != nil {", "if err := i.kind.checkHeader(p); err != nil && !OFF {"},
+	{"claims of the type", fileVerifier, "if err := i.kind.checkClaims(claims, i.audiences); err != nil {", "if err := i.kind.checkClaims(claims, i.audiences); err != nil && !OFF {"},
+	{"bad is not missing", fileAuth, "case found.reason == reasonNone && h.Optional:", "case (found.reason == reasonNone || OFF) && h.Optional:"},
+
+	// Keys, and their availability.
+	{"one fetch in an interval", fileRounds, "	return r.last.IsZero() || now.Sub(r.last) >= r.interval\n", "	return OFF || r.last.IsZero() || now.Sub(r.last) >= r.interval\n"},
+	{"fetches that come back", fileRounds, "func (r *rounds) permitted(now time.Time) bool {\n", "func (r *rounds) permitted(now time.Time) bool {\n\tif OFF {\n\t\treturn r.last.IsZero()\n\t}\n"},
+	{"fetches that come back", fileRounds, "	r.wanted = true\n", "	if OFF && !r.last.IsZero() {\n\t\treturn\n\t}\n\tr.wanted = true\n"},
+	{"looking for newer keys", fileVerifier, newerKeys, "	if OFF {\n\t\treturn nil, refused\n\t}\n" + newerKeys},
+	{"newer keys for bad signatures", fileVerifier, newerKeys, "	if refused == errSignature && OFF {\n\t\treturn nil, refused\n\t}\n" + newerKeys},
+	{"keys of cached tokens", fileCache, "return err == nil && keys == e.keys", "return err == nil && (keys == e.keys || OFF)"},
+	{"same host", fileFetch, "if r.URL.Scheme != asked.Scheme ||", "if !OFF && (r.URL.Scheme != asked.Scheme) || !OFF &&"},
+	{"size of key sets", fileFetch, "body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))", "limit := int64(maxBody + 1)\n\tif OFF {\n\t\tlimit = 1 << 40\n\t}\n\tbody, err := io.ReadAll(io.LimitReader(resp.Body, limit))"},
+	{"last good keys", fileKeySource, "		if err != nil {\n\t\t\tnext, retry", "		if err != nil && OFF {\n\t\t\ts.current.Store(nil)\n\t\t}\n\t\tif err != nil {\n\t\t\tnext, retry"},
+	{"max_stale", fileKeySource, "if now.Sub(f.at) > s.config.MaxStale {", "if now.Sub(f.at) > s.config.MaxStale && !OFF {"},
+	{"bad keys left out", fileJWKS, "			set.skipped = append(set.skipped, fmt.Errorf(\"key %d: %w\", n, err))", "			if OFF {\n\t\t\t\treturn err\n\t\t\t}\n\t\t\tset.skipped = append(set.skipped, fmt.Errorf(\"key %d: %w\", n, err))"},
+	{"sets with keys", fileJWKS, "if len(set.keys) == 0 {", "if len(set.keys) == 0 && !OFF {"},
+	{"unavailable is not invalid", "modules/auth/challenge.go", "		return tokenReasons[failure.Kind]\n", "		if OFF && failure.Kind == jwt.KeysUnavailable {\n\t\t\treturn tokenReasons[jwt.KeyUnknown]\n\t\t}\n\t\treturn tokenReasons[failure.Kind]\n"},
+	{"URLs of key sets", "modules/internal/jwks/url.go", "	u, err := url.Parse(raw)\n", "	if OFF {\n\t\treturn nil\n\t}\n\tu, err := url.Parse(raw)\n"},
+	{"few attempts", fileKeySet, "		if n == maxAttempts {\n", "		if n == maxAttempts && OFF {\n\t\t\tn = 0\n\t\t}\n\t\tif n == maxAttempts {\n"},
+	{"revocations", fileCache, "if err := e.result.facts.judge(e.issuer.revoked, now); err != nil {", "if err := e.result.facts.judge(e.issuer.revoked, now); err != nil && !OFF {"},
 }
+
+// newerKeys is where a token waits for them.
+const newerKeys = "	newer, err := source.Missed(ctx, keys)\n"
 
 // textsTaken is where a token was decoded.
 const textsTaken = "	p.text, p.decoded = text, len(header)+len(text)\n"

@@ -256,7 +256,7 @@ func (a *attempt) refusedWith(what string, got answer, status int, challenge, re
 
 // until waits for something that has to happen.
 func (a *attempt) until(what string, holds func() bool) {
-	deadline := time.After(patience / 2)
+	deadline := time.After(patience / 3)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for !holds() {

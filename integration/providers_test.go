@@ -22,7 +22,7 @@ func TestProvidersOfCaddysAuthentication(t *testing.T) {
 					"sallyport_jwt":     map[string]any{"issuer": "https://issuer.example", "audience": []string{"https://api.example.com"}, "key_file": filepath.Join(dir, "issuer.pub.pem")},
 					"sallyport_api_key": map[string]any{"keys_file": filepath.Join(dir, "keys.json"), "pepper": "{file." + filepath.Join(dir, "pepper") + "}"},
 				}},
-				map[string]any{"handler": "access_rules", "rules": []any{map[string]any{"name": "known", "path": []string{"/*"}, "require": []any{map[string]any{"method": []string{"jwt", "api_key"}}}}}},
+				map[string]any{"handler": "access_rules", "rule": []any{map[string]any{"name": "known", "path": []string{"/*"}, "require": []any{map[string]any{"method": []string{"jwt", "api_key"}}}}}},
 				map[string]any{"handler": "static_response", "body": "{http.auth.user.method}"},
 			}}},
 		}}}},

@@ -18,6 +18,7 @@ import (
 // suiteModules is every module of the suite.
 var suiteModules = []string{
 	"admin.api.sallyport",
+	"admin.api.sallyport_jwks",
 	"caddy.listeners.desync",
 	"caddy.listeners.elb",
 	"caddy.logging.encoders.redact",

@@ -25,6 +25,22 @@ type Alternative struct {
 	// MTLS accepts the certificate of the client's connection, for requests that
 	// have no other credential. At most once.
 	MTLS *MTLS `json:"mtls,omitempty"`
+
+	// AWSALBOIDC accepts users whom an Application Load Balancer authenticated.
+	// At most once.
+	AWSALBOIDC *AWSALBOIDC `json:"aws_alb_oidc,omitempty"`
+
+	// AWSALBMTLS accepts certificates that clients showed to an Application Load
+	// Balancer. At most once.
+	AWSALBMTLS *AWSALBMTLS `json:"aws_alb_mtls,omitempty"`
+
+	// GCPIAP accepts users whom Google's Identity-Aware Proxy authenticated. At most
+	// once.
+	GCPIAP *GCPIAP `json:"gcp_iap,omitempty"`
+
+	// CloudflareAccess accepts users and services that Cloudflare Access let through.
+	// At most once.
+	CloudflareAccess *CloudflareAccess `json:"cloudflare_access,omitempty"`
 }
 
 // method is what is set in an Alternative. Each has a file of its own.
@@ -50,6 +66,10 @@ var methods = []struct {
 	{"jwt", func(a *Alternative) method { a.JWT = new(JWT); return a.JWT }, func(a *Alternative) (method, bool) { return a.JWT, a.JWT != nil }},
 	{"api_key", func(a *Alternative) method { a.APIKey = new(APIKey); return a.APIKey }, func(a *Alternative) (method, bool) { return a.APIKey, a.APIKey != nil }},
 	{"mtls", func(a *Alternative) method { a.MTLS = new(MTLS); return a.MTLS }, func(a *Alternative) (method, bool) { return a.MTLS, a.MTLS != nil }},
+	{wordALBOIDC, func(a *Alternative) method { a.AWSALBOIDC = new(AWSALBOIDC); return a.AWSALBOIDC }, func(a *Alternative) (method, bool) { return a.AWSALBOIDC, a.AWSALBOIDC != nil }},
+	{wordALBMTLS, func(a *Alternative) method { a.AWSALBMTLS = new(AWSALBMTLS); return a.AWSALBMTLS }, func(a *Alternative) (method, bool) { return a.AWSALBMTLS, a.AWSALBMTLS != nil }},
+	{wordIAP, func(a *Alternative) method { a.GCPIAP = new(GCPIAP); return a.GCPIAP }, func(a *Alternative) (method, bool) { return a.GCPIAP, a.GCPIAP != nil }},
+	{wordAccess, func(a *Alternative) method { a.CloudflareAccess = new(CloudflareAccess); return a.CloudflareAccess }, func(a *Alternative) (method, bool) { return a.CloudflareAccess, a.CloudflareAccess != nil }},
 }
 
 // words are the words of the methods.

@@ -33,7 +33,7 @@ func init() {
 // ------------|-------------
 // `{http.auth.user.id}` | The token's subject, the API key's owner, the certificate's name; also the access log's user_id
 // `{http.auth.user.issuer}` | The token's issuer, the certificate's authority
-// `{http.auth.user.method}` | jwt, api_key or mtls
+// `{http.auth.user.method}` | jwt, api_key, mtls, aws_alb_oidc, aws_alb_mtls, gcp_iap or cloudflare_access
 // `{http.auth.user.scopes}` | The scopes, with spaces between them
 // `{http.auth.user.roles}` | The roles, as a JSON array
 // `{http.auth.user.tier}` | The class of service
@@ -98,7 +98,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.openFailures(); err != nil {
 		return err
 	}
-	h.identity = newIdentityHeaders(h.IdentityHeaders, h.tree.headers())
+	h.identity = newIdentityHeaders(h.removed(), h.tree.headers())
 	h.challenges = newChallenges(h.given())
 	if err := h.warnPlain(ctx); err != nil {
 		return err

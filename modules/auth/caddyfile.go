@@ -38,6 +38,29 @@ import (
 //			principal    san_uri | san_dns | san_email | subject | fingerprint
 //			allow_issuer <distinguished name...>
 //		}
+//		aws_alb_oidc <arn...> {
+//			client       <id...>
+//			issuer       <issuer...>
+//			keys         <url> { ... }
+//			scopes_claim, roles_claim, tier_claim <claim>
+//		}
+//		aws_alb_mtls {
+//			mode         verify | passthrough
+//			trust_pool   file <paths...>
+//			principal    <name>
+//			allow_issuer <distinguished name...>
+//			header       <name>
+//		}
+//		gcp_iap {
+//			audience     <resource...>
+//			jwks         <url> { ... }
+//			scopes_claim, roles_claim, tier_claim <claim>
+//		}
+//		cloudflare_access <team> {
+//			audience     <tag...>
+//			jwks         <url> { ... }
+//			scopes_claim, roles_claim, tier_claim <claim>
+//		}
 //		all {
 //			<two to four of jwt, api_key, mtls>
 //		}

@@ -6,7 +6,15 @@
 //		jwt <issuer> {
 //			audience     <audience...>       # required
 //			algorithms   <algorithm...>      # default: RS256 ES256 EdDSA
-//			jwks         <url>               # this, key_file or secret is required
+//			discovery    [<url>] {           # default without jwks, key_file and secret:
+//				...                          # <issuer>/.well-known/openid-configuration
+//			}
+//			jwks         <url> {             # instead: where the JWK set is
+//				allow_private                # also addresses that are not of the internet
+//				trust_pool file <paths...>   # PEM; default: the system's authorities
+//				refresh    <min> <max>       # bounds of Cache-Control; default: 1m 1h
+//				max_stale  <duration>        # default: 24h, at most 7d
+//			}
 //			key_file     <path>              # PEM (public keys, certificates) or a JWK set
 //			secret       <name> {env.<NAME>} | {file.<PATH>}   # for HS256 HS384 HS512; may be repeated
 //			type         access_token | id_token | any   # default: any
@@ -29,6 +37,32 @@
 //			principal    san_uri | san_dns | san_email | subject | fingerprint   # default: see below
 //			allow_issuer <distinguished name...>   # default: every authority that the site trusts
 //		}
+//		aws_alb_oidc <ARN of the balancer...> {
+//			client       <id...>             # default: those of all rules of the balancer
+//			issuer       <issuer...>         # default: the same
+//			keys         <url> {             # default: the server of the balancer's region
+//				allow_private
+//				trust_pool file <paths...>
+//			}
+//			scopes_claim, roles_claim, tier_claim <claim>   # default: none
+//		}
+//		aws_alb_mtls {
+//			mode         verify | passthrough        # required: as the balancer's listener has it
+//			trust_pool   file <paths...>     # required with passthrough
+//			principal    san_uri | san_dns | san_email | subject | fingerprint   # as in mtls
+//			allow_issuer <distinguished name...>   # as in mtls
+//			header       <name>              # if the listener renames its header
+//		}
+//		gcp_iap {
+//			audience     <resource...>       # required: /projects/<n>/global/backendServices/<n> or the like
+//			jwks         <url> { ... }       # default: Google's; options as in jwt
+//			scopes_claim, roles_claim, tier_claim <claim>   # default: none
+//		}
+//		cloudflare_access <team> {
+//			audience     <tag...>            # required: AUD tags of the applications
+//			jwks         <url> { ... }       # default: the team's; options as in jwt
+//			scopes_claim, roles_claim, tier_claim <claim>   # default: none
+//		}
 //		all {                                # every member's credential is needed; may be repeated
 //			<two to four of the above>
 //		}
@@ -43,8 +77,8 @@
 //		mode enforce | dry_run
 //	}
 //
-// jwt and api_key may be repeated: with other issuers, from other places. mtls
-// stands once.
+// jwt and api_key may be repeated: with other issuers, from other places. mtls and
+// what balancers say stand once.
 //
 // # Which alternative judges
 //
@@ -57,9 +91,11 @@
 // A jwt token needs iss, aud, sub and exp; nbf and iat are checked if they are
 // there. How strictly tokens and keys are read is told by the package jwt, and how
 // key sets are fetched by the package jwks: never while a configuration is loaded or
-// validated, never on a request. Until a key set was fetched, tokens of its issuer
-// are answered with 503, all other callers are served, and /readyz says no. It
-// stays in force for 24 hours without a successful fetch. A key_file and a
+// validated. Until one was fetched, tokens of its issuer are answered with 503, all
+// other callers are served, and /readyz says no; after a restart the last good one, from
+// Caddy's storage, does. A token whose key is not in the set waits up to three seconds
+// for a fetch, if tokens may cause one at the moment; while the issuer fails, an unknown
+// key is answered with 503, not called invalid. A key set stays in force for max_stale without a successful fetch. A key_file and a
 // keys_file are reread within about a second of a change, without a reload; one
 // that is missing or bad then never replaces what was read before. Replace them
 // whole (write another file, rename it): what is read half-written might be valid.
@@ -100,7 +136,9 @@
 // # Revocation
 //
 // revocation refuses tokens by their jti, sub or sid, or because they were issued
-// before a moment: verified ones, each time they are used, remembered ones too. API
+// before a moment: verified ones, each time they are used, remembered ones too, and
+// the assertions of aws_alb_oidc, gcp_iap and cloudflare_access. Those of aws_alb_oidc
+// have neither jti nor iat: a sub can be revoked, and any moment is all of them. API
 // keys are revoked in their file, certificates by whom issues them. The package
 // revocation describes the records, the file and the store. It never fails open: while
 // the gateway's copy of the store's list is older than max_age, or was not read yet,
@@ -174,10 +212,11 @@
 // on, with the method's members.
 //
 //	{"handler": "authentication", "providers": {
-//		"sallyport_jwt": {"issuer": "https://issuer.example", "audience": ["api"], "jwks": "https://issuer.example/jwks"},
+//		"sallyport_jwt": {"issuer": "https://issuer.example", "audience": ["api"], "jwks": {"url": "https://issuer.example/jwks"}},
 //		"sallyport_api_key": {"keys_file": "keys.json", "pepper": "{env.PEPPER}"}
 //	}}
 //
+// They judge no revocations, which are an option of auth: use auth where you need them.
 // The providers of one handler judge a request together and once, as alternatives of
 // one auth: identity headers and the credential are removed, two credentials are
 // refused, failed attempts are limited as by default, a failure of ours is no other's
@@ -226,6 +265,41 @@
 // fingerprint, issuer_fingerprint (of the trusted authority; both SHA-256), san_uri,
 // san_dns, san_email (lists).
 //
+// # What balancers say
+//
+// aws_alb_oidc, aws_alb_mtls, gcp_iap and cloudflare_access accept what a balancer
+// says about the caller in a header that it adds to each request. Only the connection
+// of a balancer that trusted_proxies elb names, with the profile aws_alb, gcp_alb or
+// cloudflare, can bring it: from anybody else, and through any other balancer, it is
+// removed and says nothing, however well it is signed. (cloudflared is a balancer of
+// the profile cloudflare, from its address.) Where a server has no such balancer, one
+// of them alone is refused at load; beside other alternatives it is a warning. Like
+// certificates, they speak only for requests without a credential of their own. The
+// backend never gets these headers.
+//
+// aws_alb_oidc: X-Amzn-Oidc-Data is signed with ES256 by a key that is on a server of
+// AWS for all balancers of the region, whoever owns them. So its signer has to be one
+// of the given balancers. Name the client and the issuer too, where rules of the
+// balancer authenticate for other services; it is a warning if you do not. The key is
+// fetched the first time that it is named, while the request waits for at most 3
+// seconds; it is looked at again every day, and used for 7 days if that fails. Where
+// AWS does not document the server (China and other partitions), name it with keys.
+// X-Amzn-Oidc-Identity and -Accesstoken prove nothing and are not read.
+//
+// aws_alb_mtls: with verify, the balancer verified the certificate against its trust
+// store, and its dates are judged here on every request; with a trust_pool, which must
+// have the authorities in between as well, the certificate is verified again. With
+// passthrough nobody did: the chain is verified here against trust_pool, for the use
+// as a client's, with at most 8 certificates. The balancer proves possession of the
+// key only on listeners in that mode. On others, a header that a client made up passes
+// it. So every listener that forwards to this gateway, also that of port 80, must be
+// in this mode or redirect.
+//
+// gcp_iap: the assertion must be for one of the resources, with an iat, and live no
+// longer than 11 minutes. cloudflare_access: for one of the applications, of type app.
+// The caller is a user (sub), or a service token (common_name, where sub is empty);
+// with Access's own mutual TLS, common_name is that of the client's certificate.
+//
 // # What the backend gets
 //
 // Headers in which gateways name the caller (X-User*, X-Auth-*, Remote-User,
@@ -264,7 +338,8 @@
 //	401  auth.no_credential; auth.token_* malformed, header, issuer, algorithm, key,
 //	     signature, claims, audience, expired, not_yet_valid, revoked; auth.key_* malformed,
 //	     unknown, revoked, expired, not_yet_valid, address; auth.certificate_*
-//	     unverified, expired, issuer, name; auth.incomplete
+//	     unverified, expired, issuer, name; auth.assertion_* malformed, signer, issuer,
+//	     client, key, signature, claims, audience, expired, not_yet_valid; auth.incomplete
 //	400  auth.several_credentials
 //	503  auth.keys_unavailable, auth.revocations_unavailable, auth.failed, with Retry-After
 //
@@ -301,7 +376,11 @@
 // Metrics: sallyport_decisions_total for both,
 // sallyport_access_rule_would_deny_total{site,guard,rule}, and for each JWKS URL of auth
 // sallyport_jwks_fetched_timestamp_seconds{source} (0 if never) and
-// sallyport_jwks_failures_total{source}; for each API key that was accepted
+// sallyport_jwks_failures_total{source}, _jwks_keys{source} in force,
+// _jwks_stale_timestamp_seconds{source} and _jwks_token_fetches_total{source}, the
+// fetches that tokens caused. `caddy sallyport jwks` shows the state of each, from GET
+// /sallyport/jwks of the admin endpoint. For the keys of
+// balancers sallyport_assertion_keys_fetches_total{source,result}; for each API key that was accepted
 // sallyport_api_key_last_used_timestamp_seconds{file,key_id}, over reloads, until
 // the key leaves its file.
 package auth

@@ -12,7 +12,7 @@ import (
 )
 
 // groups are alternatives of every shape that share places: a key with a token of
-// A, tokens of B at the same place alone, keys elsewhere alone, two tokens.
+// A, tokens of B at the same place alone, keys elsewhere alone, two tokens in two ways.
 const groups = `
 		all {
 			api_key {
@@ -36,6 +36,18 @@ const groups = `
 				key_file DIR/b.pem
 				from header X-Second
 				forward
+			}
+		}
+		all {
+			jwt https://b.example {
+				audience api
+				key_file DIR/b.pem
+				from cookie session
+			}
+			jwt https://a.example {
+				audience api
+				key_file DIR/a.pem
+				from header X-Second
 			}
 		}`
 
@@ -64,6 +76,8 @@ func TestGroupsNeedAllTheirCredentialsAndNoOther(t *testing.T) {
 		{"a member alone whose place nobody else has", []string{"X-Second", b}, 401, "auth.incomplete", ""},
 		{"nothing", nil, 401, "auth.no_credential", ""},
 
+		{"a bad member alone is not even judged", []string{"X-Api-Key", revoked}, 401, "auth.incomplete", ""},
+
 		{"a bad first member", []string{"X-Api-Key", revoked, "Authorization", "Bearer " + a}, 401, "auth.key_revoked", ""},
 		{"a bad second member", withKey(bearer(forged)...), 401, "auth.token_signature", ""},
 		{"two bad members: the cheap one decides", []string{"X-Api-Key", revoked, "Authorization", "Bearer " + forged}, 401, "auth.key_revoked", ""},
@@ -74,6 +88,7 @@ func TestGroupsNeedAllTheirCredentialsAndNoOther(t *testing.T) {
 		{"a complete group and a single alternative", withKey("Authorization", "Bearer "+a, "X-Admin-Key", key), 400, "auth.several_credentials", ""},
 		{"a complete group and a member of another", withKey(cookie(bearer(a)...)...), 400, "auth.several_credentials", ""},
 		{"two complete groups", withKey(cookie("Authorization", "Bearer "+a, "X-Second", b)...), 400, "auth.several_credentials", ""},
+		{"members of two groups at the places of both", cookie("X-Second", a), 400, "auth.several_credentials", ""},
 		{"members of two groups", withKey("X-Second", b), 400, "auth.several_credentials", ""},
 		{"two single alternatives", []string{"Authorization", "Bearer " + b, "X-Admin-Key", key}, 400, "auth.several_credentials", ""},
 		{"a member twice", []string{"X-Api-Key", key + "," + key, "Authorization", "Bearer " + a}, 400, "auth.several_credentials", ""},

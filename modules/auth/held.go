@@ -85,7 +85,7 @@ func (h *Handler) guardErrorRoutes(ctx caddy.Context) error {
 	raw, err := json.Marshal(struct {
 		Handler string `json:"handler"`
 		errorRoute
-	}{"auth_error_route", errorRoute{IdentityHeaders: h.IdentityHeaders}})
+	}{"auth_error_route", errorRoute{IdentityHeaders: h.removed()}})
 	if err != nil {
 		return err
 	}

@@ -186,10 +186,9 @@ func (t *tree) judgeGroup(o *outcome, places uint64, a *attempt) {
 			c.forward, whos[v.leaf.member] = v.forward, v.who
 		}
 	}
+	// All of places are the alternative's, since all the credentials are.
 	b := &t.branches[chosen]
 	switch {
-	case places&^b.doors != 0:
-		o.reason = reasonSeveral
 	case b.doors&^places != 0:
 		o.reason = reasonIncomplete
 	case fitting == 1 || b.stand(o, &whos, a):

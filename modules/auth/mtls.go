@@ -80,8 +80,10 @@ func isForwarded(r *http.Request) bool {
 	return trusted
 }
 
-// scheme is none that is registered: Mutual (RFC 8120) is about passwords.
-func (*MTLS) scheme() string { return "ClientCertificate" }
+// schemeCertificate is none that is registered: Mutual (RFC 8120) is about passwords.
+const schemeCertificate = "ClientCertificate"
+
+func (*MTLS) scheme() string { return schemeCertificate }
 
 func (*MTLS) claims(t taken) []error { return []error{t.once("mtls", "mtls is")} }
 

@@ -103,17 +103,15 @@ func (p *Provider) Authenticate(w http.ResponseWriter, r *http.Request) (caddyau
 	if j.found.reason != nil {
 		p.group.challenges.set(w.Header(), &j.found)
 	}
-	if j.found.reason != nil || j.err != nil || j.owner != p {
+	if j.found.reason != nil || j.err != nil {
 		return caddyauth.User{}, false, j.err
 	}
+	// Caddy asks no other provider now, so it does not matter whose credential it was.
 	req := guard.From(r)
 	req.Principal = j.found.who
 	forget(r)
-	if !j.passed {
-		j.passed = true
-		p.handler.Allow()
-		p.handler.pass(w, r, j.held, &j.found)
-	}
+	p.handler.Allow()
+	p.handler.pass(w, r, j.held, &j.found)
 	return caddyauth.User{ID: req.Principal.ID, Metadata: guard.Metadata(req.Principal)}, true, nil
 }
 
@@ -146,12 +144,10 @@ func (g *providers) add(p *Provider) error {
 
 // judged is what the providers of one handler found out about a request.
 type judged struct {
-	group  *providers
-	owner  *Provider // whose credential it was
-	found  outcome
-	held   http.Header
-	err    error
-	passed bool // the request is what the backend gets
+	group *providers
+	found outcome
+	held  http.Header
+	err   error
 }
 
 // String keeps it out of whatever prints Caddy's variables.
@@ -175,7 +171,7 @@ func (g *providers) judge(asked *Provider, w http.ResponseWriter, r *http.Reques
 		return j
 	}
 	a := &attempt{r: r, held: j.held, client: req.Client, now: time.Now()}
-	j.owner, j.found = g.ask(a)
+	j.found = g.ask(a)
 	if j.found.reason == nil {
 		return j
 	}
@@ -188,7 +184,8 @@ func (g *providers) judge(asked *Provider, w http.ResponseWriter, r *http.Reques
 
 // ask has the credential judged by the provider that reads its place. Without one,
 // the first that has a standing credential decides.
-func (g *providers) ask(a *attempt) (owner *Provider, o outcome) {
+func (g *providers) ask(a *attempt) outcome {
+	var owner *Provider
 	total := 0
 	for _, p := range g.members {
 		for i := range p.handler.tree.doors {
@@ -199,16 +196,16 @@ func (g *providers) ask(a *attempt) (owner *Provider, o outcome) {
 	}
 	switch {
 	case total > 1:
-		return nil, outcome{reason: reasonSeveral}
+		return outcome{reason: reasonSeveral}
 	case total == 1:
-		return owner, owner.handler.tree.judge(a)
+		return owner.handler.tree.judge(a)
 	}
 	for _, p := range g.members {
 		if o := p.handler.tree.judge(a); o.reason != reasonNone {
-			return p, o
+			return o
 		}
 	}
-	return nil, outcome{reason: reasonNone}
+	return outcome{reason: reasonNone}
 }
 
 // Interface guards

@@ -135,7 +135,7 @@ func TestAFailureOfAProviderIsNoneOfTheOthersSuccess(t *testing.T) {
 	dir, key, _ := files(t)
 	i := newIssuer(t)
 	i.says(500, "")
-	g := gatetest.Run(t, behind(dir, strings.Replace(providerJWT(issuerA, "a.pem", ""), `"key_file":"DIR/a.pem"`, `"jwks":"`+i.URL+`"`, 1)+","+providerKey))
+	g := gatetest.Run(t, behind(dir, strings.Replace(providerJWT(issuerA, "a.pem", ""), `"key_file":"DIR/a.pem"`, `"jwks":{"url":"`+i.URL+`"}`, 1)+","+providerKey))
 	a := token(keyA, issuerA, nil)
 	for range 8 {
 		resp := g.Do(t, "GET", "/", append(bearer(a), "X-Forwarded-For", address)...)

@@ -228,6 +228,9 @@ func (s *Source) checkServer(around *edge.Server) []error {
 	return errs
 }
 
+// Vendor implements edge.Vendor.
+func (s *Source) Vendor() string { return s.Profile }
+
 // Identify implements edge.Balancer.
 func (s *Source) Identify(r *http.Request, req *edge.Request) {
 	// A TCP balancer in front of this one checks our health: on behalf of nobody.
@@ -339,4 +342,5 @@ var (
 	_ caddy.Provisioner       = (*Source)(nil)
 	_ caddyhttp.IPRangeSource = (*Source)(nil)
 	_ edge.Balancer           = (*Source)(nil)
+	_ edge.Vendor             = (*Source)(nil)
 )

@@ -74,8 +74,9 @@
 // (health_headers { X-Forwarded-For … }), or check another port.
 //
 // The key set is fetched like that of an issuer (see the package jwks): over https, or
-// http from loopback, never while a configuration is loaded; certificates of a
-// private authority are trusted through the system (SSL_CERT_FILE).
+// http from loopback, never while a configuration is loaded; from private addresses
+// too, since a gateway and its services are inside. Certificates of a private authority
+// are trusted through the system (SSL_CERT_FILE).
 //
 // It fails closed:
 //

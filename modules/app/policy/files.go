@@ -20,7 +20,7 @@ var counted = map[string]bool{
 	"key_file":                   true, // auth: keys of a token's issuer
 	"openapi":                    true, // validate
 	"pem_files":                  true, // tls.ca_pool.source.file
-	"trust_pool_files":           true, // auth: whom the fetch of an issuer's keys trusts
+	"trust_pool_files":           true, // auth: whom the fetch of an issuer's keys trusts, and whose clients' certificates a balancer reports
 	"leaf_certs_loaders.files":   true, // which client certificates are accepted
 	"leaf_certs_loaders.folders": true,
 	"root_ca_pem_files":          true, // whom proxies and loaders trust

@@ -33,6 +33,7 @@ var (
 
 // Verifier judges the certificates of connections. It is safe for concurrent use.
 type Verifier struct {
+	method  string
 	name    func(*x509.Certificate) (string, error)
 	issuers []string // empty: all
 	cache   cache
@@ -46,7 +47,7 @@ func New(name string, issuers []string) (*Verifier, error) {
 	if !ok {
 		return nil, errors.New("not a name in a certificate")
 	}
-	return &Verifier{name: named, issuers: issuers, cache: cache{seed: maphash.MakeSeed()}}, nil
+	return &Verifier{method: Method, name: named, issuers: issuers, cache: cache{seed: maphash.MakeSeed()}}, nil
 }
 
 // Verify returns who opened the connection. s is nil for one without TLS.
@@ -91,10 +92,11 @@ func isASCII(s string) bool {
 	return true
 }
 
-// caller is whom the leaf names under the authority.
+// caller is whom the leaf names under the authority, which is nil where somebody else
+// verified and did not say.
 func (v *Verifier) caller(leaf, authority *x509.Certificate) (*principal.Principal, error) {
 	place := v.cache.place(leaf)
-	if e := place.Load(); e != nil && bytes.Equal(e.leaf.Raw, leaf.Raw) && bytes.Equal(e.authority.Raw, authority.Raw) {
+	if e := place.Load(); e != nil && bytes.Equal(e.leaf.Raw, leaf.Raw) && isSame(e.authority, authority) {
 		return e.who, e.err
 	}
 	e := &entry{leaf: leaf, authority: authority}
@@ -103,8 +105,12 @@ func (v *Verifier) caller(leaf, authority *x509.Certificate) (*principal.Princip
 	return e.who, e.err
 }
 
+func isSame(a, b *x509.Certificate) bool {
+	return a == b || a != nil && b != nil && bytes.Equal(a.Raw, b.Raw)
+}
+
 func (v *Verifier) read(leaf, authority *x509.Certificate) (*principal.Principal, error) {
-	issuer, err := subject(authority)
+	issuer, err := nameOfIssuer(leaf, authority)
 	if err != nil || len(v.issuers) > 0 && !slices.Contains(v.issuers, issuer) {
 		return nil, ErrIssuer
 	}
@@ -112,7 +118,7 @@ func (v *Verifier) read(leaf, authority *x509.Certificate) (*principal.Principal
 	if err != nil {
 		return nil, err
 	}
-	return &principal.Principal{ID: id, Issuer: issuer, Method: Method, Claims: claims(leaf, authority)}, nil
+	return &principal.Principal{ID: id, Issuer: issuer, Method: v.method, Claims: claims(leaf, authority)}, nil
 }
 
 // cache keeps what certificates say, which is the same for all requests of a

@@ -89,9 +89,20 @@ func emails(c *x509.Certificate) []string {
 
 // subject is the whole distinguished name as RFC 4514 writes it. It is read from
 // the certificate's own bytes: x509 keeps but one of several common names.
-func subject(c *x509.Certificate) (string, error) {
+func subject(c *x509.Certificate) (string, error) { return distinguished(c.RawSubject) }
+
+// nameOfIssuer is the subject of the authority, or what the certificate calls its
+// issuer where the authority is not known.
+func nameOfIssuer(c, authority *x509.Certificate) (string, error) {
+	if authority == nil {
+		return distinguished(c.RawIssuer)
+	}
+	return subject(authority)
+}
+
+func distinguished(raw []byte) (string, error) {
 	var sequence pkix.RDNSequence
-	if rest, err := asn1.Unmarshal(c.RawSubject, &sequence); err != nil || len(rest) > 0 {
+	if rest, err := asn1.Unmarshal(raw, &sequence); err != nil || len(rest) > 0 {
 		return "", ErrName
 	}
 	name := checked(sequence.String())
@@ -120,8 +131,9 @@ func fingerprint(c *x509.Certificate) string {
 // claims are what else the certificate says, for access rules. What may not be a
 // name is left out.
 func claims(leaf, authority *x509.Certificate) map[string]any {
-	all := map[string]any{
-		"fingerprint": fingerprint(leaf), "serial": leaf.SerialNumber.Text(16), "issuer_fingerprint": fingerprint(authority),
+	all := map[string]any{"fingerprint": fingerprint(leaf), "serial": leaf.SerialNumber.Text(16)}
+	if authority != nil {
+		all["issuer_fingerprint"] = fingerprint(authority)
 	}
 	if name, err := subject(leaf); err == nil {
 		all["subject"] = name

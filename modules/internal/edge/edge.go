@@ -48,6 +48,12 @@ type Balancer interface {
 	Identify(r *http.Request, req *Request)
 }
 
+// Vendor is a Balancer that says whose it is, as its headers differ: a word such as
+// aws_alb.
+type Vendor interface {
+	Vendor() string
+}
+
 // Server is the edge of one server in one configuration. Behind and
 // LimitConnections are for provisioning; the rest is safe for concurrent use.
 type Server struct {
@@ -152,6 +158,15 @@ func (s *Server) Behind(b Balancer) error {
 
 // Balancer returns what Behind was called with, or nil.
 func (s *Server) Balancer() Balancer { return s.balancer }
+
+// Vendor returns whose balancer stands in front, or "" if there is none, or one of
+// which that is not known.
+func (s *Server) Vendor() string {
+	if v, ok := s.balancer.(Vendor); ok {
+		return v.Vendor()
+	}
+	return ""
+}
 
 // LimitConnections bounds how many connections one client, or one /64 of IPv6,
 // has in use at a time; 0 is no bound. A connection is in use while a request on

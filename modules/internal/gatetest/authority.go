@@ -38,9 +38,15 @@ func NewAuthority(t testing.TB, name string) *Authority {
 // Below returns an authority whose certificate a has signed.
 func (a *Authority) Below(t testing.TB, name string) *Authority {
 	t.Helper()
+	return a.BelowWith(t, x509.Certificate{Subject: pkix.Name{CommonName: name}})
+}
+
+// BelowWith is Below with what else the template says.
+func (a *Authority) BelowWith(t testing.TB, template x509.Certificate) *Authority {
+	t.Helper()
 	below := &Authority{above: append([][]byte{}, a.above...)}
-	template := &x509.Certificate{Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
-	below.Certificate, below.key = issue(t, template, a.Certificate, a.key)
+	template.IsCA, template.BasicConstraintsValid, template.KeyUsage = true, true, x509.KeyUsageCertSign
+	below.Certificate, below.key = issue(t, &template, a.Certificate, a.key)
 	below.above = append([][]byte{below.Certificate.Raw}, below.above...)
 	return below
 }
@@ -49,7 +55,13 @@ func (a *Authority) Below(t testing.TB, name string) *Authority {
 // and after now, for clients and servers.
 func (a *Authority) Issue(t testing.TB, template x509.Certificate) tls.Certificate {
 	t.Helper()
-	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
+	return a.IssueFor(t, template, x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth)
+}
+
+// IssueFor is Issue for these uses.
+func (a *Authority) IssueFor(t testing.TB, template x509.Certificate, uses ...x509.ExtKeyUsage) tls.Certificate {
+	t.Helper()
+	template.ExtKeyUsage = uses
 	leaf, key := issue(t, &template, a.Certificate, a.key)
 	return tls.Certificate{Certificate: append([][]byte{leaf.Raw}, a.above...), PrivateKey: key, Leaf: leaf}
 }

@@ -1,6 +1,7 @@
 package jwt
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -84,6 +85,8 @@ func Claim(claims map[string]any, path string) any {
 
 // mapping is which claims make which parts of the principal.
 type mapping struct {
+	method        string // of the principal
+	name          func(claims map[string]any) (string, error)
 	subject       claimPath
 	numeric       bool // the subject may be a number
 	scopes, roles []claimPath
@@ -91,7 +94,7 @@ type mapping struct {
 }
 
 func newMapping(c *Issuer) mapping {
-	m := mapping{subject: newClaimPath("sub")}
+	m := mapping{method: cmp.Or(c.Method, "jwt"), name: c.Judge, subject: newClaimPath("sub")}
 	if c.SubjectClaim != "" {
 		m.subject = newClaimPath(c.SubjectClaim)
 		m.numeric = c.SubjectClaim != "sub"
@@ -116,7 +119,7 @@ func (m *mapping) principal(p *principal.Principal, issuer string, claims map[st
 	if err != nil {
 		return err
 	}
-	*p = principal.Principal{ID: id, Issuer: issuer, Method: "jwt", Claims: claims}
+	*p = principal.Principal{ID: id, Issuer: issuer, Method: m.method, Claims: claims}
 	if p.Scopes, err = collect(m.scopes, claims, scopes); err != nil {
 		return err
 	}
@@ -142,6 +145,13 @@ func (m *mapping) principal(p *principal.Principal, issuer string, claims map[st
 // id reads the claim that names the caller: a string, or, where it is not sub (which
 // RFC 7519 section 4.1.2 makes a string), a whole number, exactly as it is written.
 func (m *mapping) id(claims map[string]any) (string, error) {
+	if m.name != nil {
+		id, err := m.name(claims)
+		if err == nil && !IsName(id) {
+			err = errSubject
+		}
+		return id, err
+	}
 	switch id := m.subject.find(claims).(type) {
 	case string:
 		if id != "" && len(id) <= maxSubject && !hasControl(id) {

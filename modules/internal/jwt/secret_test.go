@@ -177,10 +177,11 @@ func TestSecretIsNotPrinted(t *testing.T) {
 	}
 }
 
-func TestHMACDoesNotAllocate(t *testing.T) {
+// Making an HMAC takes eight allocations. The race detector makes the pool drop some.
+func TestHMACIsUsedAgain(t *testing.T) {
 	check := newMAC(algorithms["HS256"].hash, []byte(longSecret(32, "a")))
 	text, signature := strings.Repeat("x", 2000), make([]byte, 32)
-	if n := testing.AllocsPerRun(100, func() { check(text, signature) }); n > 0 {
+	if n := testing.AllocsPerRun(100, func() { check(text, signature) }); n > 4 {
 		t.Errorf("%v allocations", n)
 	}
 }

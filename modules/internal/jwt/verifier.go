@@ -41,6 +41,12 @@ type Issuer struct {
 	TierClaim string
 	// Required are claims that tokens must have.
 	Required []RequiredClaim
+	// Judge, if it is not nil, judges the claims beyond what all tokens need, once when
+	// a token is verified, and names the caller in place of SubjectClaim. Its errors
+	// must be a *Failure.
+	Judge func(claims map[string]any) (caller string, err error)
+	// Method is the principal's. Empty: jwt.
+	Method string
 	// Revocations judge each use of a token. Nil: tokens are not revoked.
 	Revocations Revocations
 }

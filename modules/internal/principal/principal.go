@@ -15,7 +15,8 @@ type Principal struct {
 	// Issuer is who vouches for the caller: the token's issuer, the certificate's
 	// authority, or empty.
 	Issuer string
-	// Method is how the caller was authenticated: "jwt", "api_key" or "mtls".
+	// Method is how the caller was authenticated: "jwt", "api_key", "mtls", or by what a
+	// balancer said: "aws_alb_oidc", "aws_alb_mtls", "gcp_iap" or "cloudflare_access".
 	Method string
 	// Scopes are what the caller was granted (RFC 6749 section 3.3).
 	Scopes []string
