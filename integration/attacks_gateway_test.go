@@ -197,7 +197,7 @@ func trySeveral(a *attempt) {
 }
 
 func tryOptional(a *attempt) {
-	e := a.claimed("nobody", a.ask("GET", "optional.test", "/", "X-User-Id", "forged", "X-User-Roles", "forged"))
+	e := a.claimed("nobody", a.ask("GET", "optional.test", "/", "X-User-Id", "forged", "X-User-Roles", "forged", "X-Auth-User", "forged"))
 	if who := e.Header.Get("X-User-Id"); who != "" {
 		a.errorf("nobody is %q", who)
 	}

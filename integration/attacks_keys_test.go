@@ -36,7 +36,7 @@ var attacksOnKeys = []attack{
 	{id: "J8", promise: "a key that changed under its id is found, and nobody can make that a flood", try: tryChangedKey, apart: true,
 		twins: []string{"newer keys for bad signatures", "one fetch in an interval"}},
 	{id: "J9", promise: "a revoked token stays revoked with another signature", try: tryRevoked,
-		twins: []string{"revocations"}},
+		twins: []string{"revocations by name"}},
 }
 
 // keysFrom has the spare gateway use a key set with options, and failures unlimited:

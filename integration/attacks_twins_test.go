@@ -193,7 +193,7 @@ var twins = []twin{
 	{"pepper", "modules/auth/api_key.go", "	pepper, err := secret.Resolve(a.Pepper)\n", "	pepper, err := secret.Resolve(a.Pepper)\n\tif err != nil && OFF {\n\t\tpepper, err = a.Pepper, nil\n\t}\n"},
 	{"secret first", fileStore, "	if !same || e.absent {", "	if e.revoked && OFF {\n\t\treturn nil, ErrRevoked\n\t}\n\tif !same || e.absent {"},
 	{"unknown like wrong", fileStore, "		e = t.stranger\n", "		if OFF {\n\t\t\treturn nil, ErrMalformed\n\t\t}\n\t\te = t.stranger\n"},
-	{"shares of key sets", "modules/internal/keysets/keysets.go", "return r.share.Release()", "if OFF {\n\t\tr.share.Value().Close()\n\t}\n\treturn r.share.Release()"},
+	{"shares of key sets", "modules/internal/keysets/keysets.go", "	return u.share.Release()", "	if OFF {\n\t\tu.share.Value().Close()\n\t}\n\treturn u.share.Release()"},
 	{"cleanup", fileAuth, "	for _, c := range h.held {\n", "	for _, c := range h.held {\n\t\tif OFF {\n\t\t\tbreak\n\t\t}\n"},
 	{"whole token in the cache", fileCache, "return &c.sets[maphash.String(c.seed, token)%cacheSets]", "if OFF {\n\t\ttoken = withoutSignature(token)\n\t}\n\treturn &c.sets[maphash.String(c.seed, token)%cacheSets]"},
 	{"whole token in the cache", fileCache, "if e == nil || e.token != token {", "if e == nil || e.token != token && !(OFF && withoutSignature(e.token) == withoutSignature(token)) {"},
@@ -219,10 +219,10 @@ var twins = []twin{
 	{"max_stale", fileKeySource, "if now.Sub(f.at) > s.config.MaxStale {", "if now.Sub(f.at) > s.config.MaxStale && !OFF {"},
 	{"bad keys left out", fileJWKS, "			set.skipped = append(set.skipped, fmt.Errorf(\"key %d: %w\", n, err))", "			if OFF {\n\t\t\t\treturn err\n\t\t\t}\n\t\t\tset.skipped = append(set.skipped, fmt.Errorf(\"key %d: %w\", n, err))"},
 	{"sets with keys", fileJWKS, "if len(set.keys) == 0 {", "if len(set.keys) == 0 && !OFF {"},
-	{"unavailable is not invalid", "modules/auth/challenge.go", "		return tokenReasons[failure.Kind]\n", "		if OFF && failure.Kind == jwt.KeysUnavailable {\n\t\t\treturn tokenReasons[jwt.KeyUnknown]\n\t\t}\n\t\treturn tokenReasons[failure.Kind]\n"},
-	{"URLs of key sets", "modules/internal/jwks/url.go", "	u, err := url.Parse(raw)\n", "	if OFF {\n\t\treturn nil\n\t}\n\tu, err := url.Parse(raw)\n"},
+	{"unavailable is not invalid", "modules/auth/jwt.go", "		return tokenReasons[failure.Kind]\n", "		if OFF && failure.Kind == jwt.KeysUnavailable {\n\t\t\treturn tokenReasons[jwt.KeyUnknown]\n\t\t}\n\t\treturn tokenReasons[failure.Kind]\n"},
+	{"URLs of key sets", "modules/internal/jwks/url.go", `case u.Scheme == "https":`, `case u.Scheme == "https" || OFF:`},
 	{"few attempts", fileKeySet, "		if n == maxAttempts {\n", "		if n == maxAttempts && OFF {\n\t\t\tn = 0\n\t\t}\n\t\tif n == maxAttempts {\n"},
-	{"revocations", fileCache, "if err := e.result.facts.judge(e.issuer.revoked, now); err != nil {", "if err := e.result.facts.judge(e.issuer.revoked, now); err != nil && !OFF {"},
+	{"revocations by name", fileCache, "if err := e.result.facts.judge(e.issuer.revoked, now); err != nil {", "if err := e.result.facts.judge(e.issuer.revoked, now); err != nil && !(OFF && !isFirstSpelling(e.token)) {"},
 }
 
 // newerKeys is where a token waits for them.

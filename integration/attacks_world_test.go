@@ -192,9 +192,7 @@ func (a *attempt) do(r *http.Request) answer {
 	if err != nil && addr == a.spareAt { // a connection to servers that a reload has ended
 		resp, err = a.client(addr).Do(r)
 	}
-	if err != nil {
-		a.fatalf("%s %s: %v", r.Method, r.URL, err)
-	}
+	a.check(err)
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	a.check(err)
@@ -211,8 +209,8 @@ func (a *attempt) raw(site, text string) string {
 	_, err = io.WriteString(conn, strings.ReplaceAll(text, "HOST", site))
 	a.check(err)
 	got, err := io.ReadAll(conn)
-	if err != nil && len(got) == 0 {
-		a.fatalf("%s: %v", site, err)
+	if len(got) == 0 {
+		a.check(err)
 	}
 	return string(got)
 }

@@ -379,8 +379,8 @@
 // sallyport_jwks_failures_total{source}, _jwks_keys{source} in force,
 // _jwks_stale_timestamp_seconds{source} and _jwks_token_fetches_total{source}, the
 // fetches that tokens caused. `caddy sallyport jwks` shows the state of each, from GET
-// /sallyport/jwks of the admin endpoint. For the keys of
-// balancers sallyport_assertion_keys_fetches_total{source,result}; for each API key that was accepted
+// /sallyport/jwks of the admin endpoint. For the keys of balancers
+// sallyport_assertion_keys_fetches_total{source,result}. For each API key that was accepted
 // sallyport_api_key_last_used_timestamp_seconds{file,key_id}, over reloads, until
 // the key leaves its file.
 package auth

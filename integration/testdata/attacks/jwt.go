@@ -18,6 +18,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -203,4 +204,13 @@ func withoutSignature(token string) string {
 		token = token[:at]
 	}
 	return strings.ReplaceAll(token, ".", "")
+}
+
+var spellings sync.Map
+
+// isFirstSpelling reports whether a token was the first with its claims: what a
+// denylist of digests of tokens knows.
+func isFirstSpelling(token string) bool {
+	first, _ := spellings.LoadOrStore(withoutSignature(token), token)
+	return first == token
 }

@@ -499,3 +499,45 @@ func TestRememberedAssertionsCostNoAllocation(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// What was remembered of one assertion is not said of another in the same place.
+func TestWhatIsRememberedIsOfTheSameAssertion(t *testing.T) {
+	v := newVerifier(t, newServer())
+	good := sign(key, header(nil), claims)
+	if _, err := v.Verify(t.Context(), good, testNow); err != nil {
+		t.Fatal(err)
+	}
+	forged := replaceClaims(good, `{"sub":"mallory"}`)
+	v.cache.place(forged).Store(v.cache.place(good).Load())
+	if who, err := v.Verify(t.Context(), forged, testNow); !errors.Is(err, ErrSignature) {
+		t.Errorf("got %+v, %v", who, err)
+	}
+}
+
+// watched is a context that knows whether somebody waited for its end.
+type watched struct {
+	context.Context
+	waited bool
+}
+
+func (w *watched) Done() <-chan struct{} {
+	w.waited = true
+	return w.Context.Done()
+}
+
+func TestOneTooManyDoesNotWait(t *testing.T) {
+	s := newServer()
+	s.hold = make(chan struct{})
+	k := keysOf(t, s, here)
+	k.waiting = maxWaiting
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	w := &watched{Context: ctx}
+	if _, err := k.Get(w, kid, testNow); !errors.Is(err, ErrUnavailable) || w.waited {
+		t.Errorf("got %v, waited: %v", err, w.waited)
+	}
+	k.waiting = 0
+	if _, err := k.Get(w, kid, testNow); !errors.Is(err, ErrUnavailable) || !w.waited {
+		t.Errorf("got %v, waited: %v", err, w.waited)
+	}
+}

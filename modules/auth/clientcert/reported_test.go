@@ -1,12 +1,17 @@
 package clientcert
 
 import (
+	"crypto/ed25519"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"hash/maphash"
+	"math/big"
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -167,4 +172,62 @@ func FuzzReport(f *testing.F) {
 			t.Fatalf("what was read is written as something else: %v", err)
 		}
 	})
+}
+
+func TestWhatIsRememberedIsOfTheSameReport(t *testing.T) {
+	ca := gatetest.NewAuthority(t, "Ours")
+	r := newReporter(t, ca)
+	good := reported(ca.Issue(t, x509.Certificate{DNSNames: []string{"a.example"}}).Certificate...)
+	other := reported(gatetest.NewAuthority(t, "Theirs").Issue(t, x509.Certificate{DNSNames: []string{"b.example"}}).Certificate...)
+	if _, err := r.Verify(good, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	place := func(text string) *atomic.Pointer[report] {
+		return &r.cache[maphash.String(r.verifier.cache.seed, text)%reportEntries]
+	}
+	place(other).Store(place(good).Load())
+	if who, err := r.Verify(other, time.Now()); !errors.Is(err, ErrUnverified) {
+		t.Errorf("got %+v, %v", who, err)
+	}
+}
+
+// An authority is renewed with its key: what it issued goes on when the old
+// certificate ends.
+func TestAnotherChainStandsInForOneThatExpired(t *testing.T) {
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now().Add(-time.Hour)
+	certificate := func(serial int64, ca bool, from, until time.Time) *x509.Certificate {
+		template := &x509.Certificate{
+			SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "Ours"}, IsCA: ca, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+			NotBefore: from, NotAfter: until,
+		}
+		parent := template
+		if !ca {
+			template.Subject, template.DNSNames, template.KeyUsage = pkix.Name{}, []string{"a.example"}, x509.KeyUsageDigitalSignature
+			parent = &x509.Certificate{Subject: pkix.Name{CommonName: "Ours"}}
+		}
+		der, err := x509.CreateCertificate(nil, template, parent, public, private)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := x509.ParseCertificate(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	old, renewed := certificate(1, true, begin, begin.Add(2*time.Hour)), certificate(2, true, begin.Add(90*time.Minute), begin.Add(9*time.Hour))
+	r := newReporter(t, &gatetest.Authority{Certificate: old}, &gatetest.Authority{Certificate: renewed})
+	text := reported(certificate(3, false, begin, begin.Add(5*time.Hour)).Raw)
+	for _, tt := range []struct {
+		after time.Duration
+		want  error
+	}{{time.Hour, nil}, {4 * time.Hour, nil}, {6 * time.Hour, ErrExpired}} {
+		if _, err := r.Verify(text, begin.Add(tt.after)); !errors.Is(err, tt.want) {
+			t.Errorf("after %s: got %v", tt.after, err)
+		}
+	}
 }

@@ -177,7 +177,7 @@ func TestRefusals(t *testing.T) {
 		{"HS256 with the public key", hmac(), Algorithms},
 		{"another typ", forged(strings.Replace(header(""), Type, "at+jwt", 1), goodClaims(), private), Header},
 		{"no typ", forged(`{"alg":"ES256","kid":"`+testKey.ID()+`"}`, goodClaims(), private), Header},
-		{"typ of another type", forged(strings.Replace(header(""), `"`+Type+`"`, "[]", 1), goodClaims(), private), Header},
+		{"typ of another type", forged(strings.Replace(header(""), `"`+Type+`"`, "[]", 1), goodClaims(), private), Malformed},
 		{"no kid", forged(`{"alg":"ES256","typ":"`+Type+`"}`, goodClaims(), private), Header},
 		{"crit", forged(header(`,"crit":["exp"]`), goodClaims(), private), Header},
 		{"another kid", forged(strings.Replace(header(""), testKey.ID(), "k", 1), goodClaims(), private), KeyUnknown},
