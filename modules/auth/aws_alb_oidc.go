@@ -171,12 +171,21 @@ func (a *AWSALBOIDC) open(b *builder) error {
 	if len(a.Client) == 0 || len(a.Issuer) == 0 {
 		b.Logger().Warn("whoever any rule of the balancer authenticates is accepted: name the rule's client and issuer", zap.String("site", b.Site()))
 	}
-	verifier := alb.New(config)
+	verifier, revocations := alb.New(config), b.revoked()
 	return b.stand(wordALBOIDC, vendorALB, &assertion{albOIDCHeader,
 		func(ctx context.Context, value string, now time.Time) (*principal.Principal, *decision.Reason, error) {
 			who, err := verifier.Verify(ctx, value, now)
 			if err != nil {
 				return nil, albReason(err), err
+			}
+			if revocations != nil {
+				// It has no jti and no iat, and ends after two minutes: those of a sub, or
+				// of the issuer, are what can be revoked.
+				facts := jwt.TokenFacts{Issuer: who.Issuer, Subject: who.ID, Principal: who.ID}
+				facts.SetNames()
+				if err := revocations.Check(&facts, now); err != nil {
+					return nil, tokenReason(err), err
+				}
 			}
 			return who, nil, nil
 		}})

@@ -136,7 +136,9 @@
 // # Revocation
 //
 // revocation refuses tokens by their jti, sub or sid, or because they were issued
-// before a moment: verified ones, each time they are used, remembered ones too. API
+// before a moment: verified ones, each time they are used, remembered ones too, and
+// the assertions of aws_alb_oidc, gcp_iap and cloudflare_access. Those of aws_alb_oidc
+// have neither jti nor iat: a sub can be revoked, and any moment is all of them. API
 // keys are revoked in their file, certificates by whom issues them. The package
 // revocation describes the records, the file and the store. It never fails open: while
 // the gateway's copy of the store's list is older than max_age, or was not read yet,
@@ -214,6 +216,7 @@
 //		"sallyport_api_key": {"keys_file": "keys.json", "pepper": "{env.PEPPER}"}
 //	}}
 //
+// They judge no revocations, which are an option of auth: use auth where you need them.
 // The providers of one handler judge a request together and once, as alternatives of
 // one auth: identity headers and the credential are removed, two credentials are
 // refused, failed attempts are limited as by default, a failure of ours is no other's

@@ -300,3 +300,38 @@ func TestRevocationIsRefusedWhereItWouldDoNothing(t *testing.T) {
 		is(t, g, name, token(keyA, issuerA, nil), passes)
 	}
 }
+
+func TestAssertionsOfBalancersAreRevoked(t *testing.T) {
+	s := newSigners(t)
+	dir := t.TempDir()
+	list := filepath.Join(dir, "revoked.json")
+	for _, r := range [][2]string{{"https://idp.example", "alice"}, {"https://cloud.google.com/iap", "accounts.google.com:1234"}, {"https://team.cloudflareaccess.com", "7335d417-61da-459d-899c-0a01c76a2f94"}} {
+		mustRun(t, "revoke", "add", "--file", list, "--issuer", r[0], "--sub", r[1])
+	}
+	const google, access = "https://cloud.google.com/iap gcp_iap", "https://team.cloudflareaccess.com cloudflare_access"
+	for _, vendor := range []struct {
+		name, block string
+		tests       []said
+	}{
+		{"aws_alb", "aws_alb_oidc " + albARN + " {\n client c1\n keys " + s.URL + "/keys\n}", []said{
+			{"a user who was revoked", "X-Amzn-Oidc-Data", s.albSays(nil), 401, "auth.token_revoked", ""},
+			{"one of that name elsewhere", "X-Amzn-Oidc-Data", s.albSays(map[string]any{"iss": "https://other.example"}), 204, "", "alice https://other.example aws_alb_oidc  alice@example.com"},
+		}},
+		{"gcp_alb", "gcp_iap {\n audience " + googleAudience + "\n jwks " + s.URL + "/google\n}", []said{
+			{"a user who was revoked", "X-Goog-Iap-Jwt-Assertion", s.googleSays(nil), 401, "auth.token_revoked", ""},
+			{"another", "X-Goog-Iap-Jwt-Assertion", s.googleSays(map[string]any{"sub": "accounts.google.com:5"}), 204, "", "accounts.google.com:5 " + google + "  alice@example.com"},
+		}},
+		{"cloudflare", "cloudflare_access team {\n audience " + accessTag + "\n jwks " + s.URL + "/cloudflare\n}", []said{
+			{"a user who was revoked", "Cf-Access-Jwt-Assertion", s.cloudflareSays(nil), 401, "auth.token_revoked", ""},
+			{"another", "Cf-Access-Jwt-Assertion", s.cloudflareSays(map[string]any{"sub": "5"}), 204, "", "5 " + access + "  alice@example.com"},
+		}},
+	} {
+		g := gatetest.Run(t, behindELB(vendor.name, "127.0.0.1/32")+told(dir, vendor.block+"\nrevocation {\n file DIR/revoked.json\n}"))
+		got := seen(g)
+		for _, test := range vendor.tests {
+			test.name = vendor.name + ", " + test.name
+			test.run(t, g, got, vendor.name)
+		}
+
+	}
+}

@@ -33,7 +33,7 @@
 // # The store
 //
 // The store has digests of what records name, no names: whoever reads it can only
-// guess them. Reasons it has as they are. Each gateway has a copy of the list, about 100 bytes for a
+// guess them. Reasons it has as they are. Each gateway has a copy of the list, about 130 bytes for a
 // record and at most 1000000 records, and asks for what is new about every second. No
 // request waits for the store. A copy that has not been refreshed for max_age is not
 // believed any more: tokens that it does not refuse are then answered with 503, and so

@@ -65,7 +65,7 @@
 // a start from an old dump. What a reader knows it need not forget then. A reader who
 // starts has to believe the list it finds, also an empty one: so keep it
 // (appendonly yes), and let gateways run. There is room for 1000000 entries, at about
-// 300 bytes of the server's memory each.
+// 250 bytes of the server's memory each.
 //
 // # Hostile servers
 //
