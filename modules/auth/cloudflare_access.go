@@ -98,7 +98,7 @@ func (c *CloudflareAccess) open(b *builder) error {
 	a, err := signed(accessHeader, jwt.Issuer{
 		Name: issuer, Audiences: c.Audience, Algorithms: []string{"RS256"}, Keys: keys, Leeway: jwt.DefaultLeeway,
 		ScopesClaims: claimPaths(c.ScopesClaim, ""), RolesClaims: claimPaths(c.RolesClaim, ""), TierClaim: c.TierClaim,
-		Method: wordAccess, Judge: judgeAccess,
+		Method: wordAccess, Judge: judgeAccess, Revocations: b.revoked(),
 	})
 	if err != nil {
 		return fmt.Errorf("%s: %w", wordAccess, err)

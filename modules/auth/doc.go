@@ -136,8 +136,10 @@
 // # Revocation
 //
 // revocation refuses tokens by their jti, sub or sid, or because they were issued
-// before a moment: verified ones, each time they are used, remembered ones too. API
-// keys are revoked in their file, certificates by whom issues them. The package
+// before a moment: verified ones, each time they are used, remembered ones too, and
+// the assertions of gcp_iap and cloudflare_access. API keys are revoked in their file,
+// certificates by whom issues them, and users of aws_alb_oidc, whose assertions live for
+// minutes, by the identity provider. The package
 // revocation describes the records, the file and the store. It never fails open: while
 // the gateway's copy of the store's list is older than max_age, or was not read yet,
 // tokens are answered with 503. No request waits for the store.
@@ -338,10 +340,8 @@
 //	     unverified, expired, issuer, name; auth.assertion_* malformed, signer, issuer,
 //	     client, key, signature, claims, audience, expired, not_yet_valid; auth.incomplete
 //	400  auth.several_credentials
-//	503  auth.keys_unavailable, auth.revocations_unavailable, auth.failed, with Retry-After
-//
 //	429  auth.too_many_failures, with Retry-After
-//	503  auth.keys_unavailable, auth.revocation_unknown, auth.failed, with Retry-After
+//	503  auth.keys_unavailable, auth.revocations_unavailable, auth.failed, with Retry-After
 //
 // A token's signature is judged before its dates and its audience.
 //

@@ -103,7 +103,7 @@ func (g *GCPIAP) open(b *builder) error {
 	a, err := signed(iapHeader, jwt.Issuer{
 		Name: iapIssuer, Audiences: g.Audience, Algorithms: []string{"ES256"}, Keys: keys, Leeway: iapSkew,
 		ScopesClaims: claimPaths(g.ScopesClaim, ""), RolesClaims: claimPaths(g.RolesClaim, ""), TierClaim: g.TierClaim,
-		Method: wordIAP, Judge: judgeIAP,
+		Method: wordIAP, Judge: judgeIAP, Revocations: b.revoked(),
 	})
 	if err != nil {
 		return fmt.Errorf("%s: %w", wordIAP, err)
