@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/sallyport-gateway/sallyport/modules/internal/jwt"
 )
 
@@ -473,6 +475,29 @@ func TestWhatWasMissingIsNotBelievedForEver(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// As when a reload changes how one server is reached.
+func TestMetricsStayWhileOthersUseTheServer(t *testing.T) {
+	s := newServer()
+	old, next := keysOf(t, s, "https://m.example/"), keysOf(t, s, "https://m.example/")
+	if _, err := next.Get(t.Context(), kid, testNow); err == nil {
+		t.Fatal("there is such a key")
+	}
+	count := func() int {
+		ch := make(chan prometheus.Metric, 100)
+		fetches.Collect(ch)
+		return len(ch)
+	}
+	for _, k := range []*Keys{old, next} {
+		if n := count(); n < 3 {
+			t.Errorf("%d metrics", n)
+		}
+		_ = k.Close()
+	}
+	if n := count(); n != 0 {
+		t.Errorf("%d metrics of nobody", n)
 	}
 }
 
