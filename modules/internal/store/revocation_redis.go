@@ -75,7 +75,14 @@ end
 if full then return 'full' end
 return 'ok'
 `
-	readText = fits + `
+	// A replica may be cut off from its master, as an old one is whose connections
+	// outlive a failover. It refuses to write, if only nothing.
+	readText = `
+local written = redis.pcall('PERSIST', KEYS[1])
+if type(written) == 'table' and written.err and string.find(written.err, 'READONLY', 1, true) then
+	return redis.error_reply('READONLY the server is a replica')
+end
+` + fits + `
 if not whole then return {'damaged'} end
 if empty then return {'0', '', '0'} end
 local goes = ARGV[2] ~= '' and redis.call('ZSCORE', KEYS[3], ARGV[2])

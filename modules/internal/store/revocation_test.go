@@ -320,6 +320,25 @@ func TestAListOfWhichTheServerLostAPartIsNotRead(t *testing.T) {
 	}
 }
 
+// After a failover the connections to the old master stay. Whether it follows the new
+// one, or is cut off from it, nobody can tell.
+func TestAListIsNotReadFromAReplica(t *testing.T) {
+	r := storetest.Start(t)
+	s := openRedis(t, r, "p", 1)
+	_, empty, _ := all(t, s, Position{}, 10)
+	revoke(t, s, Revocation{ID: "a"})
+	_, at, _ := all(t, s, Position{}, 10)
+	r.Command(t, "REPLICAOF", "127.0.0.1", "1")
+	for _, from := range []Position{{}, empty, at} {
+		if p, err := s.Revoked(t.Context(), from, 10); err == nil {
+			t.Errorf("read: %+v", p)
+		}
+	}
+	r.Command(t, "REPLICAOF", "NO", "ONE")
+	until(t, "it is a master again", func() bool { _, err := s.Revoked(t.Context(), at, 10); return err == nil })
+	lists(t, s, Revocation{ID: "a"})
+}
+
 func TestAReaderWhoIsFarBehindReadsEverythingAgain(t *testing.T) {
 	r := storetest.Start(t)
 	s := openRedis(t, r, "p", 1)
