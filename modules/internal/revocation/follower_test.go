@@ -174,9 +174,9 @@ func judges(t *testing.T, j *Judge, after time.Duration, what, sub string, want 
 }
 
 var (
-	alice = Record{Issuer: issuerA, Sub: "alice"}
-	bob   = Record{Issuer: issuerA, Sub: "bob"}
-	down  = errors.New("down")
+	alice   = Record{Issuer: issuerA, Sub: "alice"}
+	bob     = Record{Issuer: issuerA, Sub: "bob"}
+	errDown = errors.New("down")
 )
 
 const soon = 3 * time.Second
@@ -185,7 +185,7 @@ func TestACopyFollowsTheStoreAndIsJudgedByItsAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRemote(t)
 		r.put(t, alice)
-		r.fails(down)
+		r.fails(errDown)
 		var events eventLog
 		j := r.follow(t, &events)
 		if r.asked() != 0 || j.Store.isFresh(time.Now(), time.Hour) {
@@ -211,7 +211,7 @@ func TestACopyFollowsTheStoreAndIsJudgedByItsAge(t *testing.T) {
 		judges(t, j, soon, "taken off", "alice", nil)
 		judges(t, j, 0, "not taken off", "bob", jwt.ErrRevoked)
 
-		r.fails(down)
+		r.fails(errDown)
 		judges(t, j, DefaultMaxAge-2*refreshInterval, "the store is away", "alice", nil)
 		judges(t, j, 0, "revoked before it went away", "bob", jwt.ErrRevoked)
 		judges(t, j, 4*refreshInterval, "the copy is too old", "alice", jwt.ErrRevocationUnknown)
@@ -266,7 +266,7 @@ func TestWhatTheStoreLosesIsKeptAndGivenBack(t *testing.T) {
 		"everything but a weaker version": func(t *testing.T, r *remote) { r.lose(t); b := bob; b.Until = time.Now().Add(-time.Hour); r.put(t, b) },
 		"a part":                          func(t *testing.T, r *remote) { r.lose(t); r.fails(store.ErrRevocationsDamaged) },
 		"everything, while it is away": func(t *testing.T, r *remote) {
-			r.fails(down)
+			r.fails(errDown)
 			time.Sleep(time.Hour)
 			r.lose(t)
 			r.fails(nil)
