@@ -320,6 +320,29 @@ func TestAListOfWhichTheServerLostAPartIsNotRead(t *testing.T) {
 	}
 }
 
+func TestADamagedListBeginsAnewWithNothing(t *testing.T) {
+	r := storetest.Start(t)
+	s := openRedis(t, r, "p", 1)
+	revoke(t, s, Revocation{ID: "over", Until: 1})
+	if _, err := s.Discard(t.Context(), "over"); err != nil {
+		t.Fatal(err)
+	}
+	lists(t, s)
+	r.Command(t, "DEL", "{p:revocations}:marks")
+	if _, err := s.Revoked(t.Context(), Position{}, 10); !errors.Is(err, ErrRevocationsDamaged) {
+		t.Fatalf("got %v", err)
+	}
+	if err := s.Restore(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	lists(t, s)
+	revoke(t, s, Revocation{ID: "a"})
+	if err := s.Restore(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	lists(t, s, Revocation{ID: "a"})
+}
+
 // After a failover the connections to the old master stay. Whether it follows the new
 // one, or is cut off from it, nobody can tell.
 func TestAListIsNotReadFromAReplica(t *testing.T) {
