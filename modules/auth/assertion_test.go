@@ -469,6 +469,10 @@ func TestACallersOwnCredentialGoesBeforeTheBalancers(t *testing.T) {
 	}
 }
 
+func tokenFrom(header string) string {
+	return "\njwt " + issuerA + " {\n audience api\n key_file DIR/a.pem\n from header " + header + "\n}"
+}
+
 func TestWithoutTheBalancerNobodyCouldBeLetIn(t *testing.T) {
 	dir, _, _ := files(t)
 	gatetest.PutPEM(t, dir, "ours.pem", gatetest.NewAuthority(t, "Ours"))
@@ -487,6 +491,9 @@ func TestWithoutTheBalancerNobodyCouldBeLetIn(t *testing.T) {
 		{"a trust pool that is missing", behindELB("aws_alb", "10.0.0.0/8"), "aws_alb_mtls {\n mode passthrough\n trust_pool file DIR/none.pem\n}", "none.pem"},
 		{"a trust pool that is broken", behindELB("aws_alb", "10.0.0.0/8"), "aws_alb_mtls {\n mode passthrough\n trust_pool file DIR/bad.pem\n}", "not certificates in PEM"},
 		{"one header for two", behindELB("aws_alb", "10.0.0.0/8"), "aws_alb_mtls {\n mode verify\n header X-Api-Key\n}" + blockKey, "are both read from X-Api-Key"},
+		{"the header of another method", behindELB("aws_alb", "10.0.0.0/8"), "aws_alb_mtls {\n mode verify\n header x-amzn-oidc-data\n}\naws_alb_oidc " + albARN, "are both read from X-Amzn-Oidc-Data"},
+		{"a token in Google's header", behindELB("gcp_alb", "10.0.0.0/8"), "gcp_iap {\n audience " + googleAudience + "\n}" + tokenFrom("X-Goog-Iap-Jwt-Assertion"), "are both read from X-Goog-Iap-Jwt-Assertion"},
+		{"a token in Cloudflare's header", behindELB("cloudflare", "10.0.0.0/8"), "cloudflare_access team {\n audience x\n}" + tokenFrom("Cf-Access-Jwt-Assertion"), "are both read from Cf-Access-Jwt-Assertion"},
 	} {
 		err := g.Reload(t, tt.globals+site(dir, tt.block))
 		if (err != nil) != (tt.want != "") || err != nil && !strings.Contains(err.Error(), tt.want) {

@@ -56,7 +56,9 @@ var albKeys = lease.NewPool[*alb.Keys]()
 
 func (*AWSALBOIDC) scheme() string { return schemeAssertion }
 
-func (*AWSALBOIDC) claims(t taken) []error { return []error{t.once(wordALBOIDC, wordALBOIDC+" is")} }
+func (*AWSALBOIDC) claims(t taken) []error {
+	return []error{t.once(wordALBOIDC, wordALBOIDC+" is"), t.place(source{inHeader, albOIDCHeader}, wordALBOIDC)}
+}
 
 func (a *AWSALBOIDC) check() []error {
 	errs := append(a.ClaimsOf.faults(), a.gaps()...)

@@ -46,7 +46,7 @@ func parseTeam(s string) (string, error) {
 func (*CloudflareAccess) scheme() string { return schemeAssertion }
 
 func (*CloudflareAccess) claims(t taken) []error {
-	return []error{t.once(wordAccess, wordAccess+" is")}
+	return []error{t.once(wordAccess, wordAccess+" is"), t.place(source{inHeader, accessHeader}, wordAccess)}
 }
 
 func (c *CloudflareAccess) check() []error {

@@ -189,7 +189,7 @@ from stdin ends with the token.
 
 --issued-before is compared with the issuer's clock: name a later moment if that may
 be ahead. Tokens that do not say when they were issued are refused, too.`,
-		Args: cobra.NoArgs,
+		Args: noToken,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			record, err := what.read(cmd, time.Now())
 			if err := errors.Join(at.check(), err); err != nil {
@@ -214,6 +214,15 @@ be ahead. Tokens that do not say when they were issued are refused, too.`,
 	return cmd
 }
 
+// noToken refuses arguments without repeating them, as cobra.NoArgs would: into the
+// logs of who runs it.
+func noToken(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return errors.New("there are options only: a token comes from stdin, with --token -")
+	}
+	return nil
+}
+
 func ending(r revocation.Record) string {
 	if r.Until.IsZero() {
 		return ", until it is taken off the list"
@@ -231,7 +240,7 @@ func newRevokeRemoveCommand() *cobra.Command {
 		Short: "Take a revocation back",
 		Long: `Take a revocation off a list. It is named as when it was added; of --issued-before the
 moment does not matter.`,
-		Args: cobra.NoArgs,
+		Args: noToken,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			record, err := what.read(cmd, time.Now())
 			if err := errors.Join(at.check(), err); err != nil {
@@ -299,7 +308,7 @@ func newRevokeListCommand() *cobra.Command {
 		Use:   "list (--file FILE | --config FILE)",
 		Short: "List what is revoked",
 		Long:  "List what is revoked. The store does not know the names of tokens and subjects: it lists digests.",
-		Args:  cobra.NoArgs,
+		Args:  noToken,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			list, err := at.list(cmd)
 			if err != nil {

@@ -68,6 +68,7 @@ func TestRevokeRefuses(t *testing.T) {
 		{"an end that was", "", []string{"--file", file, "--issuer", "a", "--jti", "x", "--until", "-1h"}, "not in the future"},
 		{"a reason of two lines", "", []string{"--file", file, "--issuer", "a", "--jti", "x", "--reason", "a\nb"}, "reason"},
 		{"a token on the command line", "", []string{"--file", file, "--token", token}, "--token takes - only"},
+		{"a token as an argument", "", []string{"--file", file, token}, "--token -"},
 		{"a token and a name", token, []string{"--file", file, "--token", "-", "--sub", "y"}, "stands instead"},
 		{"a token without jti", unsigned(`{"iss":"a","sub":"x"}`), []string{"--file", file, "--token", "-"}, "the token has no jti"},
 		{"a claim that names nobody", unsigned(`{"iss":"a","aud":"x"}`), []string{"--file", file, "--token", "-", "--by", "aud"}, "--by"},

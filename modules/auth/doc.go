@@ -341,10 +341,8 @@
 //	     unverified, expired, issuer, name; auth.assertion_* malformed, signer, issuer,
 //	     client, key, signature, claims, audience, expired, not_yet_valid; auth.incomplete
 //	400  auth.several_credentials
-//	503  auth.keys_unavailable, auth.revocations_unavailable, auth.failed, with Retry-After
-//
 //	429  auth.too_many_failures, with Retry-After
-//	503  auth.keys_unavailable, auth.revocation_unknown, auth.failed, with Retry-After
+//	503  auth.keys_unavailable, auth.revocations_unavailable, auth.failed, with Retry-After
 //
 // A token's signature is judged before its dates and its audience.
 //

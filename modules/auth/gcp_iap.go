@@ -53,7 +53,9 @@ func parseIAPAudience(s string) (string, error) {
 
 func (*GCPIAP) scheme() string { return schemeAssertion }
 
-func (*GCPIAP) claims(t taken) []error { return []error{t.once(wordIAP, wordIAP+" is")} }
+func (*GCPIAP) claims(t taken) []error {
+	return []error{t.once(wordIAP, wordIAP+" is"), t.place(source{inHeader, iapHeader}, wordIAP)}
+}
 
 func (g *GCPIAP) check() []error {
 	return in(wordIAP, append(g.faults(), g.gaps(len(g.Audience) > 0)...))

@@ -48,6 +48,7 @@ type headerPattern struct {
 	name   string
 	prefix bool
 	except string // a spelling that the pattern does not mean
+	meant  bool   // also where it is one of notIdentity
 }
 
 // newIdentityHeaders compiles the built-in names, more, and the aliases of the
@@ -58,12 +59,17 @@ func newIdentityHeaders(more, sources []string) *identityHeaders {
 		b := bucketOf(p.name)
 		i.buckets[b] = append(i.buckets[b], p)
 	}
-	for _, name := range slices.Concat(defaultIdentityHeaders, more) {
+	for _, name := range defaultIdentityHeaders {
 		add(newHeaderPattern(name))
+	}
+	for _, name := range more {
+		p := newHeaderPattern(name)
+		p.meant = !p.prefix
+		add(p)
 	}
 	for _, name := range sources {
 		p := newHeaderPattern(name)
-		p.except = name
+		p.except, p.meant = name, true
 		add(p)
 	}
 	for _, name := range notIdentity {
@@ -100,8 +106,8 @@ func (i *identityHeaders) take(h, held http.Header) http.Header {
 // carries reports whether the header called name is one of them.
 func (i *identityHeaders) carries(name string) bool {
 	for _, p := range i.buckets[bucketOf(name)] {
-		if p.matches(name) {
-			return !slices.ContainsFunc(i.keep, func(k headerPattern) bool { return k.matches(name) })
+		if p.matches(name) && (p.meant || !slices.ContainsFunc(i.keep, func(k headerPattern) bool { return k.matches(name) })) {
+			return true
 		}
 	}
 	return false

@@ -100,6 +100,22 @@ func TestIdentityHeadersAreRecognised(t *testing.T) {
 	}
 }
 
+// A name that is configured means that header, also where the built-in list would not.
+func TestAHeaderThatIsNamedIsRemovedWhateverItIs(t *testing.T) {
+	i := newIdentityHeaders([]string{"X-Auth-Token"}, []string{"X-User-Agent"})
+	for name, removed := range map[string]bool{"X-Auth-Token": true, "X_auth_token": true, "X-User-Agent": false, "X_user_agent": true} {
+		if got := i.carries(name); got != removed {
+			t.Errorf("%q: removed: %v, want %v", name, got, removed)
+		}
+	}
+	i = newIdentityHeaders([]string{"X-Auth-*", "X-Us*"}, nil)
+	for _, name := range []string{"X-Auth-Token", "X-User-Agent"} {
+		if i.carries(name) {
+			t.Errorf("%q is removed, which nobody named", name)
+		}
+	}
+}
+
 func TestBuiltInIdentityHeadersAreValid(t *testing.T) {
 	for _, name := range defaultIdentityHeaders {
 		if err := checkIdentityHeader(name); err != nil {

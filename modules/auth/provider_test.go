@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"crypto/x509"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -224,6 +225,33 @@ func TestACertificateThroughCaddysHandler(t *testing.T) {
 		resp := get(t, g, c, "a.example", tt.header...)
 		if resp.Status != tt.status || tt.status == 204 && got.Header.Get("X-User-Id") != tt.user {
 			t.Errorf("%s: got %d for %v", tt.name, resp.Status, got.Header)
+		}
+	}
+}
+
+// A balancer's header counts through Caddy's handler as in auth, by whatever name, and
+// no backend gets it from anybody.
+func TestARenamedHeaderOfABalancerThroughCaddysHandler(t *testing.T) {
+	dir, key, _ := files(t)
+	said := escaped(gatetest.NewAuthority(t, "Ours").Issue(t, x509.Certificate{DNSNames: []string{"partner.example"}}).Certificate[0])
+	site := behind(dir, `"sallyport_aws_alb_mtls":{"mode":"verify","header":"X-Theirs"},`+providerKey)
+	g := gatetest.Run(t, behindELB("aws_alb", "127.0.0.1/32")+site)
+	got := seen(g)
+	for name, tt := range map[string]struct {
+		header []string
+		user   string
+	}{
+		"the header":             {[]string{"X-Theirs", said}, "partner.example|"},
+		"another spelling":       {[]string{"X_Theirs", said, "X-Api-Key", key}, "acme|"},
+		"the header, with a key": {[]string{"X-Theirs", said, "X-Api-Key", key}, "acme|"},
+	} {
+		*got = http.Request{}
+		resp := g.Do(t, "GET", "/", append(tt.header, writtenBy("aws_alb")...)...)
+		if resp.Status != 204 || !strings.HasPrefix(got.Header.Get("X-User-Id"), tt.user) {
+			t.Errorf("%s: got %d for %q", name, resp.Status, got.Header.Get("X-User-Id"))
+		}
+		if got.Header["X-Theirs"] != nil || got.Header["X_theirs"] != nil {
+			t.Errorf("%s: the backend got it", name)
 		}
 	}
 }

@@ -283,6 +283,42 @@ func TestTokensAreRevokedByTheStore(t *testing.T) {
 	}
 }
 
+// What a balancer says can be revoked as tokens can, where it lives for hours.
+func TestAssertionsAreRevoked(t *testing.T) {
+	s := newSigners(t)
+	list := filepath.Join(t.TempDir(), "revoked.json")
+	records := `{"revocations": [
+		{"issuer": "https://cloud.google.com/iap", "sub": "accounts.google.com:1234"},
+		{"issuer": "https://team.cloudflareaccess.com", "sub": "e367.access"},
+		{"issuer": "https://team.cloudflareaccess.com", "issued_before": "` + time.Now().Add(-time.Hour).Format(time.RFC3339) + `"}
+	]}`
+	if err := os.WriteFile(list, []byte(records), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const google, cloudflare = "X-Goog-Iap-Jwt-Assertion", "Cf-Access-Jwt-Assertion"
+	service := map[string]any{"sub": "", "common_name": "e367.access", "email": nil}
+	for _, m := range []struct {
+		vendor, block string
+		tests         []said
+	}{
+		{"gcp_alb", "gcp_iap {\n audience " + googleAudience + "\n jwks " + s.URL + "/google\n}", []said{
+			{"a user", google, s.googleSays(nil), 401, "auth.token_revoked", ""},
+			{"another user", google, s.googleSays(map[string]any{"sub": "x", "email": nil}), 204, "", "x https://cloud.google.com/iap gcp_iap"},
+		}},
+		{"cloudflare", "cloudflare_access team {\n audience " + accessTag + "\n jwks " + s.URL + "/cloudflare\n}", []said{
+			{"a service", cloudflare, s.cloudflareSays(service), 401, "auth.token_revoked", ""},
+			{"an old one", cloudflare, s.cloudflareSays(map[string]any{"iat": time.Now().Add(-2 * time.Hour).Unix()}), 401, "auth.token_revoked", ""},
+			{"a new one", cloudflare, s.cloudflareSays(map[string]any{"sub": "x", "email": nil}), 204, "", "x https://team.cloudflareaccess.com cloudflare_access"},
+		}},
+	} {
+		g := gatetest.Run(t, behindELB(m.vendor, "127.0.0.1/32")+told("", m.block+"\nrevocation {\n file "+list+"\n}"))
+		got := seen(g)
+		for i := range m.tests {
+			m.tests[i].run(t, g, got, m.vendor)
+		}
+	}
+}
+
 func TestRevocationIsRefusedWhereItWouldDoNothing(t *testing.T) {
 	dir, _, _ := files(t)
 	if err := os.WriteFile(filepath.Join(dir, "revoked.json"), []byte(`{"revocations": []}`), 0o600); err != nil {

@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/sallyport-gateway/sallyport/modules/internal/jwt"
 )
 
@@ -423,8 +425,10 @@ func TestForgedKeyIDsCauseFewRequestsAndTakeLittleRoom(t *testing.T) {
 		t.Error("the good key had to make room")
 	}
 	// After a while others can be asked for again.
-	if _, err := k.Get(t.Context(), otherKid, testNow.Add(time.Hour)); !errors.Is(err, ErrKey) {
-		t.Errorf("got %v", err)
+	before := s.requests()
+	_, _ = k.Get(t.Context(), otherKid, testNow.Add(time.Hour))
+	if s.requests() != before+1 {
+		t.Error("it is not asked for")
 	}
 }
 
@@ -443,6 +447,57 @@ func TestAMissingKeyIsAskedForAgainAfterAWhile(t *testing.T) {
 	s.change(func() { s.files[here+otherKid] = publicPEM(otherKey.Public()) })
 	if _, err := k.Get(t.Context(), otherKid, time.Now().Add(missingFor+time.Second)); err != nil {
 		t.Errorf("got %v", err)
+	}
+}
+
+// What a server said about a key is no answer any more once it fails, or is not asked
+// for want of room: a key may be new to it.
+func TestWhatWasMissingIsNotBelievedForEver(t *testing.T) {
+	for name, prevent := range map[string]func(*server, *Keys, time.Time){
+		"the server fails": func(s *server, _ *Keys, _ time.Time) { s.change(func() { s.fail = errors.New("away") }) },
+		"too many others are asked for": func(_ *server, k *Keys, later time.Time) {
+			for i := range fetchBurst {
+				_, _ = k.Get(t.Context(), someID(i), later)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer()
+			k := keysOf(t, s, here)
+			if _, err := k.Get(t.Context(), otherKid, time.Now()); !errors.Is(err, ErrKey) {
+				t.Fatalf("got %v", err)
+			}
+			later := time.Now().Add(missingFor + time.Second)
+			prevent(s, k, later)
+			for range 2 {
+				if _, err := k.Get(t.Context(), otherKid, later); !errors.Is(err, ErrUnavailable) {
+					t.Errorf("got %v", err)
+				}
+			}
+		})
+	}
+}
+
+// As when a reload changes how one server is reached.
+func TestMetricsStayWhileOthersUseTheServer(t *testing.T) {
+	s := newServer()
+	old, next := keysOf(t, s, "https://m.example/"), keysOf(t, s, "https://m.example/")
+	if _, err := next.Get(t.Context(), kid, testNow); err == nil {
+		t.Fatal("there is such a key")
+	}
+	count := func() int {
+		ch := make(chan prometheus.Metric, 100)
+		fetches.Collect(ch)
+		return len(ch)
+	}
+	for _, k := range []*Keys{old, next} {
+		if n := count(); n < 3 {
+			t.Errorf("%d metrics", n)
+		}
+		_ = k.Close()
+	}
+	if n := count(); n != 0 {
+		t.Errorf("%d metrics of nobody", n)
 	}
 }
 

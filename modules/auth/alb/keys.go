@@ -139,7 +139,7 @@ func (r *record) result(now time.Time) (*jwt.KeySet, error) {
 	switch {
 	case r.good(now):
 		return r.key, nil
-	case r.missing && r.done == nil:
+	case r.missing && r.done == nil && now.Sub(r.tried) <= missingFor:
 		return nil, ErrKey
 	}
 	return nil, ErrUnavailable
@@ -225,6 +225,8 @@ func (k *Keys) start(id string, r *record) {
 			if !r.key.IsFrom(key) {
 				r.key, _ = parseKey(key)
 			}
+		default:
+			r.missing = false // nobody knows any more
 		}
 		fetches.count(k.prefix, missing, err)
 	})

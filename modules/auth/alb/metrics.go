@@ -1,11 +1,20 @@
 package alb
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // counters count fetches of keys by the server they are from.
-type counters struct{ *prometheus.CounterVec }
+type counters struct {
+	*prometheus.CounterVec
 
-var fetches = counters{prometheus.NewCounterVec(prometheus.CounterOpts{
+	mu    sync.Mutex
+	users map[string]int // Keys of a server; two, where another way to it replaces one
+}
+
+var fetches = &counters{users: make(map[string]int), CounterVec: prometheus.NewCounterVec(prometheus.CounterOpts{
 	Namespace: "sallyport",
 	Subsystem: "assertion_keys",
 	Name:      "fetches_total",
@@ -15,13 +24,16 @@ var fetches = counters{prometheus.NewCounterVec(prometheus.CounterOpts{
 // Collectors are the metrics of all keys.
 var Collectors = []prometheus.Collector{fetches.CounterVec}
 
-func (c counters) begin(source string) {
+func (c *counters) begin(source string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.users[source]++
 	for _, result := range []string{"fetched", "missing", "failed"} {
 		c.WithLabelValues(source, result)
 	}
 }
 
-func (c counters) count(source string, missing bool, err error) {
+func (c *counters) count(source string, missing bool, err error) {
 	result := "fetched"
 	switch {
 	case err != nil:
@@ -32,4 +44,11 @@ func (c counters) count(source string, missing bool, err error) {
 	c.WithLabelValues(source, result).Inc()
 }
 
-func (c counters) end(source string) { c.DeletePartialMatch(prometheus.Labels{"source": source}) }
+func (c *counters) end(source string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.users[source]--; c.users[source] == 0 {
+		delete(c.users, source)
+		c.DeletePartialMatch(prometheus.Labels{"source": source})
+	}
+}

@@ -2,6 +2,7 @@ package clientcert
 
 import (
 	"bytes"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -19,6 +20,9 @@ const (
 	// in it: each costs a signature check at least.
 	maxReported = 48 << 10
 	maxChain    = 8
+	// maxRSA is the largest key in bits, as in crypto/tls. AWS takes none that is
+	// larger, and each check with one takes longer than all else about a request.
+	maxRSA = 8192
 	// reportEntries reports are remembered.
 	reportEntries = 256
 )
@@ -136,7 +140,7 @@ func parseReport(text string) ([]*x509.Certificate, error) {
 			return nil, ErrReport
 		}
 		c, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
+		if err != nil || isHuge(c) {
 			return nil, ErrReport
 		}
 		chain, data = append(chain, c), rest
@@ -145,6 +149,11 @@ func parseReport(text string) ([]*x509.Certificate, error) {
 		return nil, ErrReport
 	}
 	return chain, nil
+}
+
+func isHuge(c *x509.Certificate) bool {
+	k, ok := c.PublicKey.(*rsa.PublicKey)
+	return ok && k.N.BitLen() > maxRSA
 }
 
 // unescape decodes percent-encoding. What AWS leaves as it is, is letters, digits and

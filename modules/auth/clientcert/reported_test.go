@@ -2,6 +2,7 @@ package clientcert
 
 import (
 	"crypto/ed25519"
+	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -115,6 +116,23 @@ func TestACertificateForServersIsNoClients(t *testing.T) {
 	leaf := ca.IssueFor(t, x509.Certificate{DNSNames: []string{"a.example"}}, x509.ExtKeyUsageServerAuth)
 	if who, err := newReporter(t, ca).Verify(reported(leaf.Certificate...), time.Now()); !errors.Is(err, ErrUnverified) {
 		t.Errorf("got %+v, %v", who, err)
+	}
+}
+
+// A chain of keys that nobody has could cost seconds for each request.
+func TestHugeKeysAreNotReckonedWith(t *testing.T) {
+	ca, signer := gatetest.NewAuthority(t, "Ours"), ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+	leaf := ca.Issue(t, x509.Certificate{DNSNames: []string{"a.example"}})
+	for bits, want := range map[uint]error{maxRSA: nil, maxRSA + 1: ErrReport} {
+		template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: ca.Certificate.Subject, IsCA: true, BasicConstraintsValid: true}
+		n := new(big.Int).Lsh(big.NewInt(1), bits-1)
+		der, err := x509.CreateCertificate(nil, template, template, &rsa.PublicKey{N: n.SetBit(n, 0, 1), E: 1<<31 - 1}, signer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := newReporter(t, ca).Verify(reported(leaf.Certificate[0], der), time.Now()); !errors.Is(err, want) {
+			t.Errorf("%d bits: got %v, want %v", bits, err, want)
+		}
 	}
 }
 

@@ -49,6 +49,7 @@ type File struct {
 
 	// Of the goroutine that follows the file, and of OpenFile before.
 	info    os.FileInfo // of the last reading; nil if it failed
+	bad     error       // what is wrong with what was read
 	settled bool        // info is old enough to be trusted
 	sum     [sha256.Size]byte
 	told    string
@@ -98,7 +99,7 @@ func (f *File) follow() {
 			return
 		case now := <-ticker.C:
 			if !f.changed() {
-				f.meter.refreshed(now, nil)
+				f.meter.refreshed(now, f.bad)
 				continue
 			}
 			changed, err := f.load(now)
@@ -130,21 +131,21 @@ func (f *File) changed() bool {
 // load reads the file and puts it in force if it is good and another than before.
 func (f *File) load(now time.Time) (changed bool, err error) {
 	data, info, err := wholefile.Read(f.path, maxFile)
-	f.info = nil
+	f.info, f.bad = nil, nil
 	if err != nil {
 		return false, fmt.Errorf("revocations in %s: %w", f.path, err)
 	}
+	f.info, f.settled = info, now.Sub(info.ModTime()) > settle
 	sum := sha256.Sum256(data)
 	if sum != f.sum || f.current.Load() == nil {
 		t, err := parseTable(data)
 		if err != nil {
-			return false, fmt.Errorf("revocations in %s: %w", f.path, err)
+			f.bad = fmt.Errorf("revocations in %s: %w", f.path, err)
+			return false, f.bad
 		}
 		f.current.Store(t)
 		f.sum, changed = sum, true
 	}
-	// A file with errors is read each time: it may be about to be replaced.
-	f.info, f.settled = info, now.Sub(info.ModTime()) > settle
 	return changed, nil
 }
 

@@ -118,6 +118,40 @@ func TestAFileIsFollowedAndNeverReplacedByABadOne(t *testing.T) {
 	})
 }
 
+// Of a large list, reading it each second would take a core.
+func TestABadFileIsNotReadAgainBeforeItChanges(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "revoked.json")
+	rewrite(t, path, list())
+	f, err := OpenFile(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close() // the test follows it
+	rewrite(t, path, []byte("{"))
+	for _, tt := range []struct {
+		age  time.Duration
+		want bool
+	}{{0, true}, {2 * settle, false}} {
+		written := time.Now().Add(-tt.age)
+		if err := os.Chtimes(path, written, written); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.load(time.Now()); err == nil || f.bad == nil {
+			t.Fatalf("it is in force: %v, %v", err, f.bad)
+		}
+		if got := f.changed(); got != tt.want {
+			t.Errorf("written %s ago: read again: %t", tt.age, got)
+		}
+	}
+	rewrite(t, path, list())
+	if !f.changed() {
+		t.Error("it is replaced, and not read")
+	}
+	if _, err := f.load(time.Now()); err != nil || f.bad != nil {
+		t.Errorf("got %v, %v", err, f.bad)
+	}
+}
+
 func FuzzFile(f *testing.F) {
 	f.Add(list())
 	f.Add(list(`{'issuer': 'a', 'jti': 'x', 'until': '2027-01-01T00:00:00Z', 'reason': 'why'}`))

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -52,6 +54,7 @@ type Follower struct {
 	at      store.Position
 	found   map[id]term          // in a reading from the beginning: what the list has
 	lost    []store.Revocation   // what it did not have, until it has it again
+	damaged bool                 // it has to begin anew, also with nothing
 	removed map[string]time.Time // what was taken off, and when it can be forgotten
 	swept   time.Time
 	failing bool
@@ -142,6 +145,7 @@ func (f *Follower) refresh() error {
 	err := f.read()
 	if errors.Is(err, store.ErrRevocationsDamaged) {
 		f.remember(nil)
+		f.damaged = !f.private()
 	}
 	f.sweep(time.Now())
 	return errors.Join(err, f.giveBack())
@@ -248,41 +252,53 @@ func (f *Follower) remember(found map[id]term) {
 
 // giveBack puts what the store lost on its list again.
 func (f *Follower) giveBack() error {
-	for len(f.lost) > 0 {
+	for len(f.lost) > 0 || f.damaged {
 		part := f.lost[:min(len(f.lost), store.MostAtOnce)]
 		if err := f.ask(func(ctx context.Context) error { return f.list.Restore(ctx, part...) }); err != nil {
 			return fmt.Errorf("giving the store back what it lost: %w", err)
 		}
-		f.lost = f.lost[len(part):]
+		f.lost, f.damaged = f.lost[len(part):], false
 	}
 	f.lost = nil
 	return nil
 }
 
-// sweep forgets what is over, here and in the store. The store judges that again.
+// sweep forgets what is over, in the store and then here: by the store's clock, as
+// ours may be wrong for a while. Until then it refuses nothing.
 func (f *Follower) sweep(now time.Time) {
 	if now.Sub(f.swept) < sweepInterval {
 		return
 	}
 	f.swept = now
-	var ids []string
+	over := make(map[string]id)
 	f.working.each(func(i id, t term) {
 		if t.over(now.Unix()) {
-			f.working.set(i, term{}, f.private())
-			ids = append(ids, i.String())
+			over[i.String()] = i
 		}
 	})
+	ids := slices.Collect(maps.Keys(over))
 	for entry, end := range f.removed {
 		if now.After(end) {
-			delete(f.removed, entry)
 			ids = append(ids, entry)
 		}
 	}
-	for len(ids) > 0 {
-		part := ids[:min(len(ids), store.MostAtOnce)]
-		if f.ask(func(ctx context.Context) error { return f.list.Discard(ctx, part...) }) != nil {
-			return // another gateway, or the next one that starts, does it
+	for part := range slices.Chunk(ids, store.MostAtOnce) {
+		var kept []string
+		err := f.ask(func(ctx context.Context) (err error) {
+			kept, err = f.list.Discard(ctx, part...)
+			return err
+		})
+		if err != nil {
+			return // the next time
 		}
-		ids = ids[len(part):]
+		for _, entry := range kept {
+			delete(over, entry)
+		}
+		for _, entry := range part {
+			if i, ok := over[entry]; ok {
+				f.working.set(i, term{}, f.private())
+			}
+			delete(f.removed, entry)
+		}
 	}
 }

@@ -119,7 +119,7 @@ func (r *remote) Restore(ctx context.Context, entries ...store.Revocation) error
 	return r.Revocations.Restore(ctx, entries...)
 }
 
-func (r *remote) Discard(ctx context.Context, ids ...string) error {
+func (r *remote) Discard(ctx context.Context, ids ...string) ([]string, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.Revocations.Discard(ctx, ids...)
@@ -350,6 +350,36 @@ func TestWhatIsOverIsForgottenHereAndInTheStore(t *testing.T) {
 		if p, err := r.Revocations.Revoked(t.Context(), store.Position{}, 10); err != nil || p.Total != 1 {
 			t.Errorf("the store still has %d, %v", p.Total, err)
 		}
+	})
+}
+
+// A clock that goes ahead for a while, as after a machine was asleep, is no reason to
+// forget: by the store's it is not over.
+func TestAClockThatIsAheadForgetsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRemote(t)
+		short := bob
+		short.Until = time.Now().Add(time.Minute)
+		r.put(t, alice, short)
+		var events eventLog
+		j := r.follow(t, &events)
+		j.Store.Start()
+		judges(t, j, soon, "read", "bob", jwt.ErrRevoked)
+		j.Store.sweep(time.Now().Add(time.Hour))
+		judges(t, j, soon, "the clock is right again", "bob", jwt.ErrRevoked)
+	})
+}
+
+// Also if there is nothing to give back: nobody else would ever be believed.
+func TestADamagedListWithoutRecordsBeginsAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRemote(t)
+		var events eventLog
+		j := r.follow(t, &events)
+		j.Store.Start()
+		judges(t, j, soon, "read", "bob", nil)
+		r.fails(store.ErrRevocationsDamaged)
+		judges(t, j, DefaultMaxAge+soon, "mended", "bob", nil)
 	})
 }
 

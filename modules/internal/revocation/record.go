@@ -37,7 +37,7 @@ type Record struct {
 }
 
 // longestName is more than any name has that a token can have.
-const longestName = 8 << 10
+const longestName = 12 << 10
 
 // Check returns everything that is wrong with a record. It contains no value of it.
 func (r *Record) Check() error {

@@ -113,6 +113,14 @@ func TestWhatARecordRefuses(t *testing.T) {
 	}
 }
 
+// A token has at most 16 KiB, of which three quarters are left without base64.
+func TestEveryNameOfATokenCanBeRevoked(t *testing.T) {
+	r := Record{Issuer: issuerA, JTI: strings.Repeat("x", 12<<10)}
+	if err := r.Check(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestARecordThatIsTakenOutRefusesNothingAndLeavesTheOthers(t *testing.T) {
 	const a = `{'issuer': '` + issuerA + `', `
 	for _, inPlace := range []bool{false, true} {

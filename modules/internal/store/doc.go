@@ -62,7 +62,8 @@
 // that it is always whole; one that lost a part is an error until somebody who has a
 // copy restores it, and each change has a random mark by which a reader notices that
 // the list is not the one it knew: after FLUSHALL, a failover that took changes back, or
-// a start from an old dump. What a reader knows it need not forget then. A reader who
+// a start from an old dump. It is not read from a replica, which may be cut off: an old
+// master after a failover. What a reader knows it need not forget then. A reader who
 // starts has to believe the list it finds, also an empty one: so keep it
 // (appendonly yes), and let gateways run. There is room for 1000000 entries, at about
 // 250 bytes of the server's memory each.

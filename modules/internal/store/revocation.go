@@ -29,8 +29,8 @@ type Revocations interface {
 	Revoked(ctx context.Context, after Position, limit int) (RevocationPage, error)
 
 	// Discard forgets those of the entries with these IDs that have been over for
-	// Overdue by the store's clock.
-	Discard(ctx context.Context, ids ...string) error
+	// Overdue by the store's clock. It returns which of them stay on the list.
+	Discard(ctx context.Context, ids ...string) (kept []string, err error)
 
 	// Restore is Revoke for who knows that the store lost what it had. It does so
 	// with a damaged list, too, which begins anew then; and it puts nothing on again

@@ -124,17 +124,21 @@ func (l *ledger) Revoked(ctx context.Context, after Position, limit int) (Revoca
 }
 
 // Discard implements Revocations.
-func (l *ledger) Discard(ctx context.Context, ids ...string) error {
+func (l *ledger) Discard(ctx context.Context, ids ...string) (kept []string, err error) {
 	if err := cmp.Or(ctx.Err(), checkIDs(ids)); err != nil {
-		return err
+		return nil, err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	over := time.Now().Add(-Overdue).Unix()
 	for _, id := range ids {
-		if e, ok := l.entries[id]; ok && e.Until != 0 && e.Until < over {
+		switch e, ok := l.entries[id]; {
+		case !ok:
+		case e.Until != 0 && e.Until < over:
 			delete(l.entries, id)
+		default:
+			kept = append(kept, id)
 		}
 	}
-	return nil
+	return kept, nil
 }

@@ -23,7 +23,7 @@ const keptMarks = 1024
 const (
 	fits = `
 local n, z, m = redis.call('HLEN', KEYS[1]), redis.call('ZCARD', KEYS[2]), redis.call('ZCARD', KEYS[3])
-local empty = n == 0 and z == 0
+local empty = n == 0 and z == 0 and m == 0
 local whole = empty or (n == z + 1 and m > 0)
 `
 	putText = fits + `
@@ -75,7 +75,14 @@ end
 if full then return 'full' end
 return 'ok'
 `
-	readText = fits + `
+	// A replica may be cut off from its master, as an old one is whose connections
+	// outlive a failover. It refuses to write, if only nothing.
+	readText = `
+local written = redis.pcall('PERSIST', KEYS[1])
+if type(written) == 'table' and written.err and string.find(written.err, 'READONLY', 1, true) then
+	return redis.error_reply('READONLY the server is a replica')
+end
+` + fits + `
 if not whole then return {'damaged'} end
 if empty then return {'0', '', '0'} end
 local goes = ARGV[2] ~= '' and redis.call('ZSCORE', KEYS[3], ARGV[2])
@@ -96,15 +103,18 @@ return answer
 `
 	discardText = `
 local over = tonumber(redis.call('TIME')[1]) - tonumber(ARGV[1])
+local kept = {}
 for i = 2, #ARGV do
 	local value = redis.call('HGET', KEYS[1], ARGV[i])
 	local till = value and tonumber(string.match(value, '^(%d+) '))
 	if till and till ~= 0 and till < over then
 		redis.call('HDEL', KEYS[1], ARGV[i])
 		redis.call('ZREM', KEYS[2], ARGV[i])
+	elseif value then
+		kept[#kept+1] = ARGV[i]
 	end
 end
-return 'ok'
+return kept
 `
 )
 
@@ -145,11 +155,18 @@ func (r *Redis) put(ctx context.Context, mode string, entries []Revocation) erro
 }
 
 // Discard implements Revocations.
-func (r *Redis) Discard(ctx context.Context, ids ...string) error {
+func (r *Redis) Discard(ctx context.Context, ids ...string) (kept []string, err error) {
 	if err := checkIDs(ids); err != nil {
-		return err
+		return nil, err
 	}
-	return r.script(ctx, discardScript, append([]string{strconv.Itoa(int(Overdue.Seconds()))}, ids...))
+	answer, err := r.Run(ctx, discardScript, r.revocations, append([]string{strconv.Itoa(int(Overdue.Seconds()))}, ids...))
+	if err != nil {
+		return nil, err
+	}
+	if kept, err = answer.AsStrSlice(); err != nil {
+		return nil, &Error{Store: r.Name(), Reason: ReasonRefused, Err: errMalformed}
+	}
+	return kept, nil
 }
 
 // script runs one that answers with a word.
