@@ -282,7 +282,8 @@ func (a *attempts) allRecent(o *outcome) bool {
 // share an address. Technical failures are ours.
 func counts(reason *decision.Reason) bool {
 	switch reason.Code {
-	case "auth.token_expired", "auth.token_not_yet_valid", "auth.key_expired", "auth.key_not_yet_valid":
+	case "auth.token_expired", "auth.token_not_yet_valid", "auth.key_expired", "auth.key_not_yet_valid",
+		"auth.certificate_expired", "auth.assertion_expired", "auth.assertion_not_yet_valid":
 		return false
 	}
 	return reason.Status == http.StatusUnauthorized

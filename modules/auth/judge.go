@@ -151,20 +151,20 @@ func (t *tree) judge(a *attempt) outcome {
 // members a group is refused, and nothing weaker is tried.
 func (t *tree) judgeGroup(o *outcome, places uint64, a *attempt) {
 	fitting, exact, only := t.fitting(places)
-	switch {
-	case fitting == 0:
+	if fitting == 0 {
 		o.reason = reasonSeveral
 		return
-	case !exact:
+	}
+	if t.failures.refuse(o, a) {
+		return
+	}
+	if !exact {
 		o.reason = reasonIncomplete
 		return
 	}
 	var whos [maxMembers]*principal.Principal
 	if fitting == 1 && !t.branches[only].stand(o, &whos, a) {
 		return // before a signature is checked for nothing
-	}
-	if t.failures.refuse(o, a) {
-		return
 	}
 	chosen := -1
 	for _, dear := range [...]bool{false, true} {

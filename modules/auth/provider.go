@@ -132,14 +132,14 @@ func (g *providers) add(p *Provider) error {
 	errs := p.method.claims(g.taken)
 	g.members = append(g.members, p)
 	slices.SortFunc(g.members, func(a, b *Provider) int { return strings.Compare(a.word, b.word) })
-	var more, headers []string
+	var removed, headers []string
 	var methods []method
 	for _, m := range g.members {
-		more = append(more, m.handler.removed()...)
+		removed = append(removed, m.handler.removed()...)
 		headers = append(headers, m.handler.tree.headers()...)
 		methods = append(methods, m.method)
 	}
-	g.identity, g.challenges = newIdentityHeaders(more, headers), newChallenges(methods)
+	g.identity, g.challenges = newIdentityHeaders(removed, headers), newChallenges(methods)
 	return errors.Join(errs...)
 }
 

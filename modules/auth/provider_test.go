@@ -292,3 +292,32 @@ func TestProvidersAreRefused(t *testing.T) {
 		})
 	}
 }
+
+// A header that the balancer's listener renamed is not in the built-in list.
+func TestAProviderReadsAndRemovesARenamedHeader(t *testing.T) {
+	p := newPKI(t)
+	site := behind(p.dir, `"sallyport_aws_alb_mtls":{"mode":"verify","header":"X-Theirs","principal":"san_dns"},`+providerKey)
+	told := []string{"X-Theirs", escaped(p.partner.Certificate[0])}
+	for _, tt := range []struct {
+		name, from string
+		header     []string
+		status     int
+		user       string
+	}{
+		{"from the balancer", "127.0.0.1/32", append(writtenBy("aws_alb"), told...), 204, "partner.example|CN=Ours|aws_alb_mtls"},
+		{"from anybody else", "192.0.2.0/24", told, 401, ""},
+		{"from anybody else with a key", "192.0.2.0/24", append([]string{"X-Api-Key", p.key}, told...), 204, "acme||api_key"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := gatetest.Run(t, behindELB("aws_alb", tt.from)+site)
+			got := seen(g)
+			resp := g.Do(t, "GET", "/", tt.header...)
+			if resp.Status != tt.status || !strings.HasPrefix(got.Header.Get("X-User-Id"), tt.user) {
+				t.Errorf("got %d %s for %v", resp.Status, resp.Body, got.Header)
+			}
+			if got.Header["X-Theirs"] != nil {
+				t.Error("the header reached the backend")
+			}
+		})
+	}
+}

@@ -162,7 +162,8 @@ func cutPair(raw string) (pair, rest string) {
 
 // decodeName decodes as much of a query parameter's name as dst has room for.
 // Unlike url.QueryUnescape it allocates nothing; what is no percent-encoding stands
-// for itself.
+// for itself. White space in front counts once, or there would be no room for the name
+// behind it.
 func decodeName(dst []byte, encoded string) []byte {
 	for i := 0; i < len(encoded) && len(dst) < cap(dst); i++ {
 		c := encoded[i]
@@ -174,6 +175,9 @@ func decodeName(dst []byte, encoded string) []byte {
 				c = high<<4 | low
 				i += 2
 			}
+		}
+		if len(dst) == 1 && c <= ' ' && dst[0] <= ' ' {
+			continue
 		}
 		dst = append(dst, c)
 	}

@@ -113,12 +113,15 @@ func (k *Imported) record(pepper []byte) (Record, error) {
 		r.ID, r.Form, r.Hash = string(id), Own, hashOf(pepper, string(secret))
 	} else if k.Plain != "" {
 		errs = append(errs, checkPlain(k.Plain))
-		if strings.EqualFold(k.Plain, r.ID) {
-			errs = append(errs, errors.New("the id is the key: ids are shown in logs and metrics"))
-		}
 		r.Hash = hashOfWhole(pepper, sha256.Sum256([]byte(k.Plain)))
 	} else {
 		r.Hash = hashOfWhole(pepper, k.Digest)
+	}
+	if k.isKey(r.ID) {
+		errs = append(errs, errors.New("the id is the key: ids are shown in logs and metrics"))
+	}
+	if k.isKey(r.Owner) {
+		errs = append(errs, errors.New("the owner is the key: owners are shown in logs and to backends"))
 	}
 	checked := r
 	if checked.ID == "" {
@@ -126,6 +129,14 @@ func (k *Imported) record(pepper []byte) (Record, error) {
 	}
 	_, err := checked.compile()
 	return r, errors.Join(append(errs, err)...)
+}
+
+// isKey reports whether name, which others will see, is the key itself.
+func (k *Imported) isKey(name string) bool {
+	if k.Plain != "" {
+		return strings.EqualFold(k.Plain, name)
+	}
+	return name != "" && sha256.Sum256([]byte(name)) == k.Digest
 }
 
 // checkPlain refuses what cannot be sent in a header, and what can be guessed as
@@ -138,8 +149,8 @@ func checkPlain(key string) error {
 	n := 0
 	for i := range len(key) {
 		c := key[i]
-		if c <= ' ' || c > '~' {
-			return errors.New("the key has characters that are not printable ASCII, or spaces")
+		if c <= ' ' || c > '~' || c == ',' {
+			return errors.New("the key has characters that are not printable ASCII, spaces or commas, which make a list of a header")
 		}
 		if !seen[c] {
 			seen[c] = true

@@ -201,8 +201,12 @@ func TestImportRefusesAllOrNothing(t *testing.T) {
 		{"a long key", `{"key":"` + strings.Repeat("0123456789", 26) + `","owner":"a"}`, true, []string{"line 1: the key has not 16 to 256 bytes"}},
 		{"a key that can be guessed", `{"key":"12341234123412345","owner":"a"}`, true, []string{"line 1: the key has fewer than 6 different characters"}},
 		{"a key that no header holds", `{"key":"0123456789 abcdef","owner":"a"}`, true, []string{"line 1: the key has characters"}},
+		{"a key that reads as a list in a header", `{"key":"0123456789,abcdef","owner":"a"}`, true, []string{"line 1: the key has characters"}},
 		{"an empty key", `{"key":"","owner":"a"}`, true, []string{"line 1: the key is empty"}},
 		{"a key that is its own id", `{"key":"0123456789abcdef","id":"0123456789abcdef","owner":"a"}`, true, []string{"line 1: the id is the key"}},
+		{"a key that is its own owner", `{"key":"0123456789abcdef","owner":"0123456789ABCDEF"}`, true, []string{"line 1: the owner is the key"}},
+		{"a hash whose key is the id", `{"hash":"` + sha("0123456789abcdef") + `","id":"0123456789abcdef","owner":"a"}`, false, []string{"line 1: the id is the key"}},
+		{"a hash whose key is the owner", `{"hash":"` + sha(foreign) + `","owner":"` + foreign + `"}`, false, []string{"line 1: the owner is the key"}},
 		{"every bad line is told", line(`"owner":"a"`) + "\n{\n{}", false, []string{"line 2: hash", "line 3: the JSON", "line 4: hash", "owner is missing"}},
 
 		{"a column without a name", "hash,owner,\nx,y,z\n", false, []string{"column 3 has none of the names id, hash, owner"}},
