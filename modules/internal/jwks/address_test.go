@@ -93,7 +93,7 @@ func TestAProxyIsAskedAndPrivateAddressesAreNotThroughIt(t *testing.T) {
 	}))
 	defer proxy.Close()
 	via, _ := url.Parse(proxy.URL)
-	for host, want := range map[string]bool{"issuer.example": true, "10.0.0.1": false, "127.0.0.1": false, "169.254.169.254": false, "localhost": false} {
+	for host, want := range map[string]bool{"issuer.example": true, "10.0.0.1": false, "127.0.0.1": false, "169.254.169.254": false, "localhost": false, "LOCALHOST": false, "localhost.": false, "a.Localhost": false} {
 		transport, err := newTransport(Config{URL: "https://issuer.example/keys"})
 		if err != nil {
 			t.Fatal(err)
@@ -147,6 +147,8 @@ func TestConfigIsChecked(t *testing.T) {
 		{"a private address that is allowed", Config{URL: "https://10.0.0.1/keys", AllowPrivate: true}, ""},
 		{"a loopback address", Config{URL: "https://127.0.0.1/keys"}, ""},
 		{"a public address", Config{URL: "https://8.8.8.8/keys"}, ""},
+		{"this machine in capitals", Config{URL: "https://LOCALHOST/keys"}, "allow_private"},
+		{"this machine with a dot", Config{URL: "https://localhost./keys"}, "allow_private"},
 		{"http stays for loopback", Config{URL: "http://10.0.0.1/keys", AllowPrivate: true}, "not https"},
 		{"a trust pool", Config{URL: good, TrustPool: pool}, ""},
 		{"a trust pool of two", Config{URL: good, TrustPool: pool + pool}, ""},

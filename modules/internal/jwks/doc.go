@@ -11,7 +11,8 @@
 //
 // A token that names an unknown key, or does not verify, or finds no keys at all,
 // causes a fetch and waits for it: at most three seconds, 256 tokens at once, and not
-// longer than its client. Tokens cause one fetch in 15 seconds (or in the shortest
+// longer than its client. Where other keys come that lack its own as well, as the stored
+// ones at a start, it may wait once more. Tokens cause one fetch in 15 seconds (or in the shortest
 // refresh, if that is shorter); fetches that are due anyway do not count. In between
 // nobody waits and the next fetch is brought forward: a flood of random key ids causes
 // four fetches a minute, and a new key is found within those 15 seconds while the
@@ -39,6 +40,8 @@
 // so a name that changes its meaning is of no use. A loopback address or localhost that
 // the configured URL itself names is accepted, and plain http only there, for tests and
 // demonstrations.
+//
+// Hosts are ASCII, internationalized ones in their xn-- form.
 //
 // Proxies are taken from the environment (HTTPS_PROXY, NO_PROXY). A proxy's own address
 // is the operator's and not checked. Behind one the proxy resolves names: only

@@ -80,7 +80,7 @@ func (s *Source) fetch(fresh bool) (next time.Duration, changed bool, err error)
 	now := time.Now()
 	if old := s.current.Load(); old != nil && old.keys.IsFrom(body) {
 		s.current.Store(&fetched{keys: old.keys, at: now})
-		s.keep(body, now, false)
+		s.keep(now, false)
 		return next, false, nil
 	}
 	keys, err := jwt.ParseJWKS(body)
@@ -89,7 +89,7 @@ func (s *Source) fetch(fresh bool) (next time.Duration, changed bool, err error)
 	}
 	s.current.Store(&fetched{keys: keys, at: now})
 	s.rounds.replaced()
-	s.keep(body, now, true)
+	s.keep(now, true)
 	return next, true, nil
 }
 
@@ -123,7 +123,10 @@ func (s *Source) get(ctx context.Context, from, accept string) ([]byte, time.Dur
 // made anything.
 func bare(err error) error {
 	if failed := (*url.Error)(nil); errors.As(err, &failed) {
-		return failed.Err
+		err = failed.Err
+	}
+	if strings.HasPrefix(err.Error(), "failed to parse Location header") { // net/http repeats it
+		return errors.New("redirect to what is no URL")
 	}
 	return err
 }

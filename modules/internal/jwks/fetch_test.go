@@ -118,6 +118,16 @@ func TestRedirectToAnotherServerIsNotFollowed(t *testing.T) {
 	}
 }
 
+// Errors go to the log and the admin endpoint.
+func TestARedirectThatCannotBeReadIsNotRepeated(t *testing.T) {
+	run(t, good, func(t *testing.T, s *Source, i *issuer) {
+		i.redirects("https://u:hunter2@[x/" + strings.Repeat("a", 10000))
+		if _, _, err := s.fetch(false); err == nil || strings.Contains(err.Error(), "hunter2") || len(err.Error()) > maxError {
+			t.Errorf("got %.100v", err)
+		}
+	})
+}
+
 // A gigabyte, sent or only announced, and compressed.
 func TestHugeBodyIsCutOff(t *testing.T) {
 	for name, handler := range map[string]http.HandlerFunc{

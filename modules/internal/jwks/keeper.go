@@ -41,13 +41,14 @@ type entry struct {
 	Keys []byte `json:"keys"`
 }
 
-// keeper writes entries, the newest only, one at a time.
+// keeper writes the key set in force, one entry at a time.
 type keeper struct {
 	mu       sync.Mutex
 	storages []Storage // of the configurations in force, the newest last
-	pending  *entry
+	pending  bool
 	busy     bool
-	at       time.Time // of the entry that was stored last
+	reading  chan struct{} // closed when the last Attach has read its storage
+	at       time.Time     // of the entry that was stored last
 	failing  bool
 }
 
@@ -58,10 +59,15 @@ func (s *Source) Attach(storage Storage) (detach func()) {
 	k := &s.keeper
 	k.mu.Lock()
 	k.storages = append(k.storages, storage)
-	k.mu.Unlock()
 	if s.current.Load() == nil {
-		s.background.Go(func() { s.restore(storage) })
+		read := make(chan struct{})
+		k.reading = read
+		s.background.Go(func() {
+			defer close(read)
+			s.restore(storage)
+		})
 	}
+	k.mu.Unlock()
 	return func() {
 		k.mu.Lock()
 		defer k.mu.Unlock()
@@ -100,7 +106,25 @@ func (s *Source) restore(from Storage) {
 	s.tell(Event{Storage: true})
 	if ahead {
 		// It has to grow old from now on, also over restarts.
-		s.keep(e.Keys, now, true)
+		s.keep(now, true)
+	}
+}
+
+// awaitStored returns when the storage was read, if no keys are there yet: who waits
+// for a fetch that failed gets the stored ones.
+func (s *Source) awaitStored() {
+	s.keeper.mu.Lock()
+	read := s.keeper.reading
+	s.keeper.mu.Unlock()
+	if read == nil || s.current.Load() != nil {
+		return
+	}
+	timer := time.NewTimer(storageTimeout)
+	defer timer.Stop()
+	select {
+	case <-read:
+	case <-timer.C:
+	case <-s.ctx.Done():
 	}
 }
 
@@ -122,9 +146,9 @@ func (c Config) readEntry(data []byte) (*entry, *jwt.KeySet, error) {
 	return e, keys, err
 }
 
-// keep has a key set stored that was fetched at the time: if it changed, or to bring
-// its date forward.
-func (s *Source) keep(body []byte, at time.Time, changed bool) {
+// keep has the key set in force stored, which was fetched at the time: if it changed,
+// or to bring its date forward.
+func (s *Source) keep(at time.Time, changed bool) {
 	k := &s.keeper
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -132,28 +156,29 @@ func (s *Source) keep(body []byte, at time.Time, changed bool) {
 		return
 	}
 	k.at = at
-	k.pending = &entry{s.config.URL, at.UTC(), body}
+	k.pending = true
 	if !k.busy {
 		k.busy = true
 		s.background.Go(s.store)
 	}
 }
 
-// store writes what is pending.
+// store writes the keys in force, whichever they are by then, while that is pending: what
+// was replaced meanwhile never overwrites what replaced it.
 func (s *Source) store() {
 	k := &s.keeper
 	for {
 		k.mu.Lock()
-		e := k.pending
-		k.pending = nil
-		if e == nil || len(k.storages) == 0 || s.ctx.Err() != nil {
-			k.busy = false
+		if !k.pending || len(k.storages) == 0 || s.ctx.Err() != nil {
+			k.pending, k.busy = false, false
 			k.mu.Unlock()
 			return
 		}
+		k.pending = false
 		to := k.storages[len(k.storages)-1]
 		k.mu.Unlock()
-		err := s.storeEntry(to, e)
+		f := s.current.Load()
+		err := s.storeEntry(to, &entry{s.config.URL, f.at.UTC(), f.keys.Source()})
 		if s.ctx.Err() != nil {
 			err = nil
 		}

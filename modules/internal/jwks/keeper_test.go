@@ -169,6 +169,78 @@ func TestATokenGetsStoredKeysAtOnce(t *testing.T) {
 	})
 }
 
+// A refused connection fails faster than a storage answers.
+func TestATokenGetsStoredKeysAlsoIfTheFirstFetchFailsBeforeTheyAreRead(t *testing.T) {
+	for name, test := range map[string]struct {
+		delay, waits time.Duration
+		want         error
+	}{
+		"a slow storage": {time.Second, time.Second, nil},
+		"one that hangs": {time.Hour, maxWait, errTooSlow},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				storage, i := new(shelf), new(issuer)
+				storage.put(kept.key(), stored(t, kept, time.Now(), set("a")))
+				i.fails(errors.New("down"))
+				s := newSource(kept, i, nil)
+				defer s.Close()
+				defer s.Attach(&slowShelf{storage, test.delay})()
+				s.Start()
+				began := time.Now()
+				if _, err := s.Missed(t.Context(), nil); err != test.want || time.Since(began) != test.waits {
+					t.Errorf("got %v after %s", err, time.Since(began))
+				}
+				pass(storageTimeout + minRetry)
+				if i.count() < 2 {
+					t.Error("a storage that hangs keeps from fetching")
+				}
+			})
+		})
+	}
+}
+
+// slowShelf takes its time to read.
+type slowShelf struct {
+	*shelf
+	delay time.Duration
+}
+
+func (s *slowShelf) Load(ctx context.Context, key string, limit int64) ([]byte, error) {
+	select {
+	case <-time.After(s.delay):
+		return s.shelf.Load(ctx, key, limit)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// The stored keys have to be stored again, with another date, while newer ones are
+// fetched.
+func TestStoredKeysDoNotReplaceNewerOnesInTheStorage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage, i := new(shelf), new(issuer)
+		storage.put(kept.key(), stored(t, kept, time.Now().Add(time.Hour), set("a", "withdrawn")))
+		i.says(200, set("a"))
+		i.slow(time.Second)
+		s := newSource(kept, i, func(e Event) {
+			if e.Storage {
+				time.Sleep(2 * time.Second) // a log that takes its time
+			}
+		})
+		defer synctest.Wait()
+		defer s.Close()
+		defer s.Attach(storage)()
+		s.Start()
+		pass(10 * time.Second)
+		keys(t, s, 1)
+		_, last, err := kept.readEntry(storage.entries[kept.key()])
+		if err != nil || last.Len() != 1 {
+			t.Errorf("the withdrawn key is back in the storage, %v", err)
+		}
+	})
+}
+
 func TestAWithdrawnKeyLeavesTheStorage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage, i := new(shelf), new(issuer)

@@ -156,6 +156,9 @@ func (s *Source) run() {
 			retry = minRetry
 		}
 		next -= time.Duration(rand.Int64N(int64(next) / 10))
+		if err != nil {
+			s.awaitStored()
+		}
 		s.report.attempted(err, time.Now().Add(next))
 		s.rounds.end(err)
 		if changed || failing != (err != nil) {

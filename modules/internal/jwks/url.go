@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 )
 
 // CheckURL says what is wrong with the URL of a key set, or of an issuer's metadata.
@@ -20,6 +21,9 @@ func CheckURL(raw string) error {
 		return errors.New("the URL contains credentials")
 	case u.Fragment != "":
 		return errors.New("the URL contains a fragment")
+	case !isASCII(u.Hostname()):
+		// Some digits and dots of other scripts become an address on the way.
+		return errors.New("the host is not ASCII: write it in its xn-- form")
 	case isNumber(u.Hostname()):
 		return errors.New("the host is a number, which resolvers read as one address or another")
 	case u.Scheme == "https":
@@ -65,10 +69,10 @@ func (c Config) checkFound(raw string) error {
 // the internet. A loopback address is accepted where the operator wrote that very
 // host.
 func checkLiteral(host, written string) error {
-	if isLoopback(host) {
-		if host == written {
-			return nil
-		}
+	if host == written && isLoopback(host) {
+		return nil
+	}
+	if isLoopback(host) || isLocalName(host) {
 		return errPrivate
 	}
 	if addr, err := netip.ParseAddr(host); err == nil && !isPublic(addr) {
@@ -83,6 +87,17 @@ func isLoopback(host string) bool {
 	}
 	addr, err := netip.ParseAddr(host)
 	return err == nil && addr.Unmap().IsLoopback()
+}
+
+// isLocalName reports whether a host is a name of this machine, or of a proxy, however
+// it is spelled (RFC 6761 section 6.3).
+func isLocalName(host string) bool {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
+}
+
+func isASCII(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
 }
 
 // isNumber reports whether a resolver may take a host that is no address for one, as

@@ -96,6 +96,9 @@ func (s *KeySet) Serves(names []string) bool {
 // Skipped says which keys of a JWK set were left out and why.
 func (s *KeySet) Skipped() []error { return s.skipped }
 
+// Source returns what the set was read from. It must not be changed.
+func (s *KeySet) Source() []byte { return s.raw }
+
 // IsFrom reports whether s was read from these bytes: then there is no need to
 // read them again and to forget which tokens were verified. A nil set is from none.
 func (s *KeySet) IsFrom(data []byte) bool {

@@ -10,9 +10,10 @@ import (
 // lookedUp is a KeySource that finds newer keys, or not, when it is asked.
 type lookedUp struct {
 	now, newer *KeySet
+	newest     *KeySet // found by who saw newer
 	err        error
 	asked      int
-	seen       *KeySet
+	seen       *KeySet // first
 	ctx        context.Context
 }
 
@@ -24,8 +25,12 @@ func (l *lookedUp) Keys(time.Time) (*KeySet, error) {
 }
 
 func (l *lookedUp) Missed(ctx context.Context, seen *KeySet) (*KeySet, error) {
-	l.asked++
-	l.seen, l.ctx = seen, ctx
+	if l.asked++; l.asked == 1 {
+		l.seen, l.ctx = seen, ctx
+	}
+	if l.newer != nil && seen == l.newer {
+		return l.newest, l.err
+	}
 	return l.newer, l.err
 }
 
@@ -48,8 +53,8 @@ func TestATokenThatMissesIsJudgedByNewerKeys(t *testing.T) {
 		{"an unknown kid is accepted with newer keys", older, mine, nil, 1, ""},
 		{"a kid with new key material is accepted with newer keys", reused, mine, nil, 1, ""},
 		{"without any keys, the first ones judge", nil, mine, nil, 1, ""},
-		{"newer keys that lack it too refuse it", older, keySet(t, jwkOf("ec", &ecKey.PublicKey)), nil, 1, errKey.Detail},
-		{"newer keys with another signer refuse it", older, reused, nil, 1, errSignature.Detail},
+		{"newer keys that lack it too refuse it", older, keySet(t, jwkOf("ec", &ecKey.PublicKey)), nil, 2, errKey.Detail},
+		{"newer keys with another signer refuse it", older, reused, nil, 2, errSignature.Detail},
 		{"an unknown kid without newer keys is refused", older, nil, nil, 1, errKey.Detail},
 		{"a bad signature without newer keys is refused", reused, nil, nil, 1, errSignature.Detail},
 		{"an unknown kid that nobody can look up is no fault of the token", older, nil, down, 1, errNoKeys.Detail},
@@ -89,6 +94,38 @@ func TestTheRequestsContextBoundsTheWait(t *testing.T) {
 	if source.ctx == nil || source.ctx.Value(key{}) != "this" {
 		t.Error("the source got another context")
 	}
+}
+
+// At a start the stored keys come first, and the fetch that knows the token's key is
+// still under way, or failed.
+func TestTheFirstOtherKeysAreNotTheLastWord(t *testing.T) {
+	token := signed(claims(""))
+	mine, older := keySet(t, jwkOf("rsa", &rsaKey.PublicKey)), keySet(t, jwkOf("ec", &ecKey.PublicKey))
+	for name, test := range map[string]struct {
+		source KeySource
+		want   string
+	}{
+		"keys that come later verify it":             {&lookedUp{newer: older, newest: mine}, ""},
+		"it is not called invalid if nobody can say": {&thenDown{lookedUp{newer: older}}, errNoKeys.Detail},
+	} {
+		v, err := NewVerifier(Issuer{Name: testIssuer, Audiences: []string{testAudience}, Algorithms: []string{"RS256"}, Keys: test.source, Leeway: DefaultLeeway})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := judge(v, token); got != test.want {
+			t.Errorf("%s: got %q, want %q", name, got, test.want)
+		}
+	}
+}
+
+// thenDown fails for who saw the newer keys.
+type thenDown struct{ lookedUp }
+
+func (d *thenDown) Missed(ctx context.Context, seen *KeySet) (*KeySet, error) {
+	if seen == d.newer {
+		return nil, errors.New("down")
+	}
+	return d.lookedUp.Missed(ctx, seen)
 }
 
 // A token that newer keys verified is kept with them, not with those that missed it.

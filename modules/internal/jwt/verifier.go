@@ -286,9 +286,12 @@ func (i *issuer) accept(claims map[string]any, now time.Time) (*entry, error) {
 	return e, nil
 }
 
+// maxMisses is how often a source is asked for newer keys for one token.
+const maxMisses = 2
+
 // signer returns the keys of source that signed the token. Where those in force do
-// not, the token may be signed by a newer one: it is judged once more if the source
-// finds other keys. A token whose key is unknown is not called invalid while nobody
+// not, the token may be signed by a newer one: it is judged again by other keys that
+// the source finds. A token whose key is unknown is not called invalid while nobody
 // can say which keys the issuer has.
 func signer(ctx context.Context, source KeySource, p *parsed, alg *algorithm, now time.Time) (*KeySet, error) {
 	keys, err := source.Keys(now)
@@ -298,15 +301,20 @@ func signer(ctx context.Context, source KeySource, p *parsed, alg *algorithm, no
 			return keys, nil
 		}
 	}
-	newer, err := source.Missed(ctx, keys)
-	switch {
-	case err != nil && refused.Kind == KeyUnknown:
-		return nil, errNoKeys
-	case err != nil || newer == nil:
-		return nil, refused
+	for range maxMisses {
+		newer, err := source.Missed(ctx, keys)
+		switch {
+		case err != nil && refused.Kind == KeyUnknown:
+			return nil, errNoKeys
+		case err != nil || newer == nil:
+			return nil, refused
+		}
+		if refused = newer.check(p, alg); refused == nil {
+			return newer, nil
+		}
+		// Other keys are not always the newest: the stored ones come before the first
+		// that are fetched.
+		keys = newer
 	}
-	if refused = newer.check(p, alg); refused != nil {
-		return nil, refused
-	}
-	return newer, nil
+	return nil, refused
 }
