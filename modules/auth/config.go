@@ -57,10 +57,17 @@ func checkTokenName(name string) error {
 }
 
 // checkIdentityHeader accepts a name, or the beginning of one with '*' behind it.
-func checkIdentityHeader(name string) error {
-	name, prefix := strings.CutSuffix(name, "*")
+func checkIdentityHeader(given string) error {
+	name, prefix := strings.CutSuffix(given, "*")
 	if prefix && len(name) < bucketLetters {
 		return errors.New("would remove headers that are no identity")
+	}
+	// With these taken away, a bad credential would look like none.
+	pattern := newHeaderPattern(given)
+	for _, credential := range []string{"Authorization", "Cookie"} {
+		if pattern.matches(credential) {
+			return errors.New("would remove " + credential + ", where credentials are")
+		}
 	}
 	return checkTokenName(name)
 }

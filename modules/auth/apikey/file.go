@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"syscall"
 	"unicode/utf8"
 )
 
@@ -199,37 +197,4 @@ func jsonError(err error) error {
 		return fmt.Errorf("not JSON: error at byte %d", syntax.Offset)
 	}
 	return errors.New("not JSON")
-}
-
-// readFile reads a file of bounded size that did not change meanwhile: a writer
-// that overwrites it in place could otherwise give us half of each version.
-func readFile(path string) ([]byte, os.FileInfo, error) {
-	// Opening a pipe waits for somebody to write into it, except so.
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer f.Close()
-	before, err := f.Stat()
-	if err != nil {
-		return nil, nil, err
-	}
-	if !before.Mode().IsRegular() {
-		return nil, nil, errors.New("not a regular file")
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
-		return nil, nil, err
-	}
-	if len(data) > maxFile {
-		return nil, nil, fmt.Errorf("larger than %d MiB", maxFile>>20)
-	}
-	after, err := f.Stat()
-	if err != nil {
-		return nil, nil, err
-	}
-	if !after.ModTime().Equal(before.ModTime()) || after.Size() != before.Size() || after.Size() != int64(len(data)) {
-		return nil, nil, errors.New("the file changed while it was read")
-	}
-	return data, after, nil
 }

@@ -6,6 +6,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/sallyport-gateway/sallyport/modules/internal/wholefile"
 )
 
 const (
@@ -77,7 +79,7 @@ func (s *Store) changed() bool {
 // load reads the file and puts it in force if it is good. It returns why not.
 func (s *Store) load(now time.Time) error {
 	w := &s.watch
-	data, info, err := readFile(s.path)
+	data, info, err := wholefile.Read(s.path, maxFile)
 	w.info = info
 	if err != nil {
 		return s.report(nil, now, fmt.Errorf("key file %s: %w", s.path, err))

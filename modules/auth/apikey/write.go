@@ -4,10 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
+
+	"github.com/sallyport-gateway/sallyport/modules/internal/wholefile"
 )
 
 // generatedID is how many characters an id has that Create chooses.
@@ -87,7 +87,7 @@ func Revoke(path, id string) (changed bool, err error) {
 // List returns the entries of the file at path, in its order, or every error
 // the file has.
 func List(path string) ([]Record, error) {
-	data, _, err := readFile(path)
+	data, _, err := wholefile.Read(path, maxFile)
 	if err != nil {
 		return nil, fmt.Errorf("key file %s: %w", path, err)
 	}
@@ -98,76 +98,30 @@ func List(path string) ([]Record, error) {
 	return records, nil
 }
 
-// update changes the file under a lock, so that of two writers neither loses
-// the other's key, and replaces it whole, so that a reader never sees a part.
-// change returns the new entries, or none to leave the file as it is.
+// update changes the file's entries. change returns the new ones, or none to leave
+// the file as it is. Without create, a file that is missing is an error.
 func update(path string, create bool, change func([]Record) ([]Record, error)) error {
-	// Replacing a symbolic link would leave what it points to as it was.
-	target, err := filepath.EvalSymlinks(path)
-	switch {
-	case err == nil:
-	case create && errors.Is(err, fs.ErrNotExist):
-		target = path
-	default:
+	if _, err := os.Stat(path); err != nil && !create {
 		return fmt.Errorf("key file %s: %w", path, err)
 	}
-	unlock, err := lock(target + ".lock")
-	if err != nil {
-		return fmt.Errorf("key file %s: %w", path, err)
-	}
-	defer unlock()
-
-	records, err := List(target)
-	if create && errors.Is(err, fs.ErrNotExist) {
-		records, err = nil, nil
-	}
-	if err != nil {
-		return err
-	}
-	changed, err := change(records)
-	if err != nil || changed == nil {
-		return err
-	}
-	if err := replace(target, changed); err != nil {
-		return fmt.Errorf("key file %s: %w", path, err)
-	}
-	return nil
-}
-
-// replace writes records beside target, makes them durable and renames them
-// over it: after a crash there is the old file or the new one.
-func replace(target string, records []Record) (err error) {
-	data, err := marshal(records)
-	if err != nil {
-		return err
-	}
-	dir := filepath.Dir(target)
-	f, err := os.CreateTemp(dir, "."+filepath.Base(target)+".*") // 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
+	var refused error
+	err := wholefile.Update(path, maxFile, func(old []byte) (data []byte, err error) {
+		var records []Record
+		if old != nil {
+			if records, _, err = decode(old); err != nil {
+				return nil, err
+			}
 		}
-	}()
-	if err := keepReaders(f, target); err != nil {
-		return err
+		var changed []Record
+		if changed, refused = change(records); refused != nil || changed == nil {
+			return nil, nil
+		}
+		return marshal(changed)
+	})
+	if err != nil {
+		return fmt.Errorf("key file %s: %w", path, err)
 	}
-	if _, err := f.Write(data); err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), target); err != nil {
-		return err
-	}
-	return syncDir(dir)
+	return refused
 }
 
 // marshal writes a file that Open takes.

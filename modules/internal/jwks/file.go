@@ -3,13 +3,13 @@ package jwks
 import (
 	"context"
 	"fmt"
-	"io"
-	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/sallyport-gateway/sallyport/modules/internal/jwt"
+	"github.com/sallyport-gateway/sallyport/modules/internal/wholefile"
 )
 
 const (
@@ -23,10 +23,11 @@ const (
 // File keeps the keys of a file: PEM or a JWK set. It is a jwt.KeySource, safe for
 // concurrent use. Make it with OpenFile, and Close it.
 type File struct {
-	path    string
-	observe func(Event)
-	current atomic.Pointer[jwt.KeySet]
-	failing atomic.Pointer[string] // why the last attempt failed
+	path       string
+	algorithms []string
+	observe    func(Event)
+	current    atomic.Pointer[jwt.KeySet]
+	failing    atomic.Pointer[string] // why the last attempt failed
 
 	once sync.Once
 	stop chan struct{}
@@ -34,10 +35,10 @@ type File struct {
 }
 
 // OpenFile reads the key file at path and follows its changes until Close. A file
-// that cannot be read, or used, is refused. observe is called on the file's
-// goroutine and must not call Close.
-func OpenFile(path string, observe func(Event)) (*File, error) {
-	f := &File{path: path, observe: observe, stop: make(chan struct{}), done: make(chan struct{})}
+// that cannot be read, or has no key for any of the algorithms, is refused. observe is
+// called on the file's goroutine and must not call Close.
+func OpenFile(path string, algorithms []string, observe func(Event)) (*File, error) {
+	f := &File{path: path, algorithms: algorithms, observe: observe, stop: make(chan struct{}), done: make(chan struct{})}
 	if _, err := f.load(); err != nil {
 		return nil, err
 	}
@@ -91,9 +92,9 @@ func (f *File) follow() {
 // load reads the file and puts its keys in force if they are good and others than
 // before.
 func (f *File) load() (changed bool, err error) {
-	data, err := readFile(f.path)
+	data, _, err := wholefile.Read(f.path, maxFile)
 	if err != nil {
-		return false, fmt.Errorf("key file: %w", err)
+		return false, fmt.Errorf("key file %s: %w", f.path, err)
 	}
 	if f.current.Load().IsFrom(data) {
 		return false, nil
@@ -102,25 +103,11 @@ func (f *File) load() (changed bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("key file %s: %w", f.path, err)
 	}
+	if !keys.Serves(f.algorithms) {
+		return false, fmt.Errorf("key file %s: no key fits the algorithms %s", f.path, strings.Join(f.algorithms, ", "))
+	}
 	f.current.Store(keys)
 	return true, nil
-}
-
-// readFile reads a file of bounded size; errors name its path.
-func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(data) > maxFile {
-		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxFile)
-	}
-	return data, nil
 }
 
 // Interface guards

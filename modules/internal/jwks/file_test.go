@@ -21,7 +21,7 @@ func TestFileIsFollowed(t *testing.T) {
 	write(set("a"))
 	synctest.Test(t, func(t *testing.T) {
 		var log []string
-		f, err := OpenFile(path, func(e Event) {
+		f, err := OpenFile(path, []string{"EdDSA"}, func(e Event) {
 			log = append(log, fmt.Sprintf("%d keys, %v", e.Keys.Len(), e.Err != nil))
 		})
 		if err != nil {
@@ -46,6 +46,9 @@ func TestFileIsFollowed(t *testing.T) {
 				os.Remove(path)
 				write("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
 			}, 2},
+			{"keys for other algorithms alone", func() {
+				write(`{"keys":[{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}`)
+			}, 2},
 			{"the same keys as before", func() { write(set("a", "b")) }, 2},
 			{"a key less", func() { write(set("b")) }, 1},
 		}
@@ -60,7 +63,7 @@ func TestFileIsFollowed(t *testing.T) {
 				t.Error("an unchanged set replaced itself, and with it the verified tokens")
 			}
 		}
-		want := []string{"2 keys, false", "2 keys, true", "2 keys, true", "2 keys, true", "2 keys, true", "2 keys, true", "2 keys, false", "1 keys, false"}
+		want := []string{"2 keys, false", "2 keys, true", "2 keys, true", "2 keys, true", "2 keys, true", "2 keys, true", "2 keys, true", "2 keys, false", "1 keys, false"}
 		if strings.Join(log, "\n") != strings.Join(want, "\n") {
 			t.Errorf("told\n%s", strings.Join(log, "\n"))
 		}
@@ -82,7 +85,7 @@ func TestFileIsRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := OpenFile(path, nil); err == nil || !strings.Contains(err.Error(), path) {
+		if _, err := OpenFile(path, []string{"EdDSA"}, nil); err == nil || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 	"time"
 
@@ -61,7 +60,7 @@ func Fetched(ctx caddy.Context, config *suite.Config, guard string, from jwks.Co
 // File opens a key file and refuses one that cannot verify any of the algorithms. The
 // configuration is told of what the file says when it is read. Close what it returns in Cleanup, also beside an error, if it is not nil.
 func File(config *suite.Config, logger *zap.Logger, path string, algorithms []string) (jwt.KeySource, io.Closer, error) {
-	file, err := jwks.OpenFile(path, func(e jwks.Event) {
+	file, err := jwks.OpenFile(path, algorithms, func(e jwks.Event) {
 		log(e)
 		if e.Err == nil {
 			config.Reread(path)
@@ -74,9 +73,6 @@ func File(config *suite.Config, logger *zap.Logger, path string, algorithms []st
 	set, err := file.Keys(time.Now())
 	if err != nil {
 		return nil, file, err
-	}
-	if !set.Serves(algorithms) {
-		return nil, file, fmt.Errorf("key file %s: no key fits the algorithms %s", path, strings.Join(algorithms, ", "))
 	}
 	if len(set.Skipped()) > 0 {
 		logger.Warn("some keys are not used", zap.String("key_file", path), zap.Errors("reasons", set.Skipped()))

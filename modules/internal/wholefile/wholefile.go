@@ -9,18 +9,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // Read reads a regular file of at most limit bytes that did not change meanwhile: a
 // writer that overwrites it in place could otherwise give us half of each version.
 func Read(path string, limit int64) ([]byte, os.FileInfo, error) {
-	// Before it is opened: that would wait for somebody to write into a pipe.
-	if info, err := os.Stat(path); err != nil {
-		return nil, nil, err
-	} else if !info.Mode().IsRegular() {
-		return nil, nil, errors.New("not a regular file")
-	}
-	f, err := os.Open(path)
+	// Opening a pipe waits for somebody to write into it, except so.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -28,6 +24,9 @@ func Read(path string, limit int64) ([]byte, os.FileInfo, error) {
 	before, err := f.Stat()
 	if err != nil {
 		return nil, nil, err
+	}
+	if !before.Mode().IsRegular() {
+		return nil, nil, errors.New("not a regular file")
 	}
 	data, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {

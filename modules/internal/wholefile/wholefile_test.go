@@ -86,6 +86,7 @@ func TestReadRefusesWhatIsNoFileOrTooLarge(t *testing.T) {
 		"too large": func() error { _, _, err := Read(path, 10); return err },
 		"missing":   func() error { _, _, err := Read(path+"x", 10); return err },
 		"a folder":  func() error { _, _, err := Read(dir, 10); return err },
+		"a device":  func() error { _, _, err := Read(os.DevNull, 10); return err },
 	} {
 		if read() == nil {
 			t.Errorf("%s: no error", name)
