@@ -281,7 +281,16 @@ func (a *attempt) loadWith(options, sites string) error {
 	config := "{\n\tadmin " + a.spare.admin + "\n\tauto_https off\n\tpersist_config off\n\tmetrics\n" +
 		"\tlog {\n\t\tlevel DEBUG\n\t\tformat redact\n\t}\n" + options + "}\n" + sites
 	config = strings.NewReplacer("KEYS", a.issuers.addr, "DIR", a.dir, "BACKEND", a.backend, "PORT", port(a.spareAt)).Replace(config)
-	resp, err := http.Post("http://"+a.spare.admin+"/load", "text/caddyfile", strings.NewReader(config))
+	// The admin endpoint that a load replaces may still take a connection, and reset it.
+	fresh := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	var resp *http.Response
+	var err error
+	for range 3 {
+		resp, err = fresh.Post("http://"+a.spare.admin+"/load", "text/caddyfile", strings.NewReader(config))
+		if err == nil {
+			break
+		}
+	}
 	a.check(err)
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)

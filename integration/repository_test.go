@@ -24,6 +24,10 @@ var suiteModules = []string{
 	"caddy.logging.encoders.redact",
 	"caddy.storage.redis",
 	"http.authentication.providers.sallyport_api_key",
+	"http.authentication.providers.sallyport_aws_alb_mtls",
+	"http.authentication.providers.sallyport_aws_alb_oidc",
+	"http.authentication.providers.sallyport_cloudflare_access",
+	"http.authentication.providers.sallyport_gcp_iap",
 	"http.authentication.providers.sallyport_jwt",
 	"http.authentication.providers.sallyport_mtls",
 	"http.handlers.access_rules",
@@ -116,7 +120,7 @@ func TestEveryPackageSaysWhatItIs(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if entry.IsDir() && (entry.Name() == "build" || strings.HasPrefix(entry.Name(), ".") && entry.Name() != "..") {
+		if entry.IsDir() && (entry.Name() == "build" || entry.Name() == "testdata" || strings.HasPrefix(entry.Name(), ".") && entry.Name() != "..") {
 			return filepath.SkipDir
 		}
 		if !strings.HasSuffix(path, ".go") {
