@@ -34,7 +34,7 @@ var attacksOnTheGateway = []attack{
 	{id: "G6", promise: "a stranger does not choose the address it comes from", try: tryForwarded,
 		twins: []string{"client address", "other names of the address"}},
 	{id: "G7", promise: "a configuration whose keys are missing or malformed is not loaded", try: tryBrokenFiles,
-		twins: []string{"key file+key file that serves", "API key file", "pepper"}},
+		twins: []string{"key file", "API key file", "pepper"}},
 	{id: "G8", promise: "a configuration that fails to load changes nothing", try: tryFailedReload, apart: true,
 		twins: []string{"shares of key sets"}},
 	{id: "G9", promise: "reloads leave nothing behind", try: tryReloads, apart: true,

@@ -188,7 +188,6 @@ var twins = []twin{
 	{"letters of any case", "modules/internal/access/fold.go", "func fold(r rune) rune {\n", "func fold(r rune) rune {\n\tif OFF {\n\t\treturn r\n\t}\n"},
 	{"client address", "modules/internal/clientip/clientip.go", "	addr, err := netip.ParseAddr(derived)\n", "	if OFF {\n\t\tderived = claimed(r, derived)\n\t}\n\taddr, err := netip.ParseAddr(derived)\n"},
 	{"key file", "modules/internal/jwks/file.go", "if _, err := f.load(); err != nil {", "if OFF {\n\t\tf.current.Store(new(jwt.KeySet))\n\t}\n\tif _, err := f.load(); err != nil && !OFF {"},
-	{"key file that serves", "modules/internal/keysets/keysets.go", "if !set.Serves(algorithms) {", "if !set.Serves(algorithms) && !OFF {"},
 	{"API key file", fileStore, "if err := s.load(time.Now()); err != nil {", "if err := s.load(time.Now()); err != nil && !OFF {"},
 	{"pepper", "modules/auth/api_key.go", "	pepper, err := secret.Resolve(a.Pepper)\n", "	pepper, err := secret.Resolve(a.Pepper)\n\tif err != nil && OFF {\n\t\tpepper, err = a.Pepper, nil\n\t}\n"},
 	{"secret first", fileStore, "	if !same || e.absent {", "	if e.revoked && OFF {\n\t\treturn nil, ErrRevoked\n\t}\n\tif !same || e.absent {"},
