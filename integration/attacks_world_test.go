@@ -15,7 +15,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -77,23 +76,9 @@ func (w *attacked) startGateway(t *testing.T, program, config string) *gateway {
 		"CLIENT_SECRET": clientSecret,
 	})
 	cmd := exec.Command(program, "run", "--adapter", "caddyfile", "--config", config)
-	cmd.Dir, cmd.Env = w.dir, g.env
-	out := io.MultiWriter(g.log, w.refusals)
-	cmd.Stdout, cmd.Stderr = out, out
-	exited := run(t, cmd, syscall.SIGQUIT)
-	t.Cleanup(func() {
-		if strings.Contains(g.log.String(), "DATA RACE") {
-			t.Errorf("the gateway has a data race:\n%s", g.log)
-		}
-	})
-	waitFor(t, "the admin endpoint", func() bool {
-		select {
-		case err := <-exited:
-			t.Fatalf("the gateway ended: %v\n%s", err, g.log)
-		default:
-		}
-		return getFrom(g.client, "http://"+g.admin+"/config/") == nil
-	})
+	cmd.Stdout = io.MultiWriter(g.log, w.refusals)
+	cmd.Stderr = cmd.Stdout
+	g.start(t, cmd)
 	return g
 }
 

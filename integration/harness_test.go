@@ -116,10 +116,14 @@ func newGateway(t testing.TB, dir, admin string, env map[string]string) *gateway
 }
 
 // start runs the gateway's command, until the test ends: then it ends at once,
-// without draining. The channel gets what it ended with.
+// without draining. What it writes goes to the log, unless the command says
+// otherwise. The channel gets what it ended with.
 func (g *gateway) start(t testing.TB, cmd *exec.Cmd) <-chan error {
 	t.Helper()
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = g.dir, g.env, g.log, g.log
+	cmd.Dir, cmd.Env = g.dir, g.env
+	if cmd.Stdout == nil {
+		cmd.Stdout, cmd.Stderr = g.log, g.log
+	}
 	exited := run(t, cmd, syscall.SIGQUIT)
 	t.Cleanup(func() {
 		if strings.Contains(g.log.String(), "DATA RACE") {

@@ -489,7 +489,7 @@ func TestWithoutTheBalancerNobodyCouldBeLetIn(t *testing.T) {
 		{"behind the balancer", behindELB("aws_alb", "10.0.0.0/8"), "aws_alb_oidc " + albARN, ""},
 		{"a trust pool", behindELB("aws_alb", "10.0.0.0/8"), "aws_alb_mtls {\n mode passthrough\n trust_pool file DIR/ours.pem\n}", ""},
 		{"a trust pool that is missing", behindELB("aws_alb", "10.0.0.0/8"), "aws_alb_mtls {\n mode passthrough\n trust_pool file DIR/none.pem\n}", "none.pem"},
-		{"a trust pool that is broken", behindELB("aws_alb", "10.0.0.0/8"), "aws_alb_mtls {\n mode passthrough\n trust_pool file DIR/bad.pem\n}", "not certificates in PEM"},
+		{"a trust pool that is broken", behindELB("aws_alb", "10.0.0.0/8"), "aws_alb_mtls {\n mode passthrough\n trust_pool file DIR/bad.pem\n}", "is not PEM with certificates"},
 		{"one header for two", behindELB("aws_alb", "10.0.0.0/8"), "aws_alb_mtls {\n mode verify\n header X-Api-Key\n}" + blockKey, "are both read from X-Api-Key"},
 		{"the header of another method", behindELB("aws_alb", "10.0.0.0/8"), "aws_alb_mtls {\n mode verify\n header x-amzn-oidc-data\n}\naws_alb_oidc " + albARN, "are both read from X-Amzn-Oidc-Data"},
 		{"a token in Google's header", behindELB("gcp_alb", "10.0.0.0/8"), "gcp_iap {\n audience " + googleAudience + "\n}" + tokenFrom("X-Goog-Iap-Jwt-Assertion"), "are both read from X-Goog-Iap-Jwt-Assertion"},

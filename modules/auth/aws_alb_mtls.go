@@ -3,12 +3,9 @@ package auth
 import (
 	"context"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -17,6 +14,7 @@ import (
 	"github.com/sallyport-gateway/sallyport/modules/auth/clientcert"
 	"github.com/sallyport-gateway/sallyport/modules/internal/decision"
 	"github.com/sallyport-gateway/sallyport/modules/internal/principal"
+	"github.com/sallyport-gateway/sallyport/modules/internal/trustpool"
 )
 
 const wordALBMTLS = "aws_alb_mtls"
@@ -134,9 +132,15 @@ func (a *AWSALBMTLS) unmarshal(o *caddyfile.Dispenser) error {
 }
 
 func (a *AWSALBMTLS) open(b *builder) error {
-	roots, err := readPool(a.TrustPoolFiles)
-	if err != nil {
-		return fmt.Errorf("%s: trust_pool: %w", wordALBMTLS, err)
+	var roots *x509.CertPool // nil: the balancer verified the certificate
+	if len(a.TrustPoolFiles) > 0 {
+		text, err := trustpool.Read(a.TrustPoolFiles)
+		if err != nil {
+			return fmt.Errorf("%s: %w", wordALBMTLS, err)
+		}
+		if roots, err = trustpool.Parse(text); err != nil {
+			return fmt.Errorf("%s: trust_pool: %w", wordALBMTLS, err)
+		}
 	}
 	reporter, err := clientcert.NewReporter(wordALBMTLS, a.Principal, a.AllowIssuer, roots)
 	if err != nil {
@@ -153,35 +157,4 @@ func (a *AWSALBMTLS) open(b *builder) error {
 			}
 			return who, nil, nil
 		}})
-}
-
-// readPool reads certificates from PEM files; nil if there is no file.
-func readPool(paths []string) (*x509.CertPool, error) {
-	if len(paths) == 0 {
-		return nil, nil
-	}
-	pool := x509.NewCertPool()
-	for _, path := range paths {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return nil, err
-		}
-		n := 0
-		for rest := data; ; n++ {
-			var block *pem.Block
-			if block, rest = pem.Decode(rest); block == nil {
-				break
-			}
-			c, err := x509.ParseCertificate(block.Bytes)
-			if err != nil || block.Type != "CERTIFICATE" {
-				return nil, fmt.Errorf("%s: PEM block %d is not a certificate", path, n+1)
-			}
-			pool.AddCert(c)
-		}
-		// pem.Decode passes over what it cannot read.
-		if n == 0 || n != strings.Count(string(data), "-----BEGIN") {
-			return nil, fmt.Errorf("%s: not certificates in PEM", path)
-		}
-	}
-	return pool, nil
 }

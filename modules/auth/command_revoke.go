@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport-gateway/sallyport/modules/internal/command"
+	"github.com/sallyport-gateway/sallyport/modules/internal/jwt"
 	"github.com/sallyport-gateway/sallyport/modules/internal/revocation"
 	"github.com/sallyport-gateway/sallyport/modules/internal/store"
 )
@@ -56,6 +57,20 @@ func (l *listFlags) check() error {
 		return errors.New("--adapter is that of --config")
 	}
 	return nil
+}
+
+// change reads what the flags name and has it changed where they say.
+func (l *listFlags) change(cmd *cobra.Command, what *recordFlags, inFile func(string, revocation.Record) error,
+	inStore func(context.Context, store.Revocations, store.Revocation) error,
+) (revocation.Record, error) {
+	record, err := what.read(cmd, time.Now())
+	if err := errors.Join(l.check(), err); err != nil {
+		return record, err
+	}
+	if l.file != "" {
+		return record, inFile(l.file, record)
+	}
+	return record, l.inStore(cmd, func(ctx context.Context, list store.Revocations) error { return inStore(ctx, list, record.Entry()) })
 }
 
 // recordFlags say what is revoked.
@@ -164,11 +179,9 @@ func unverifiedClaims(text string) (map[string]any, error) {
 	if err != nil {
 		return nil, errors.New("the token's claims are not base64url")
 	}
-	var claims map[string]any
-	dec := json.NewDecoder(strings.NewReader(string(payload)))
-	dec.UseNumber()
-	if dec.Decode(&claims) != nil || claims == nil {
-		return nil, errors.New("the token's claims are not a JSON object")
+	claims, err := jwt.Object(payload)
+	if err != nil {
+		return nil, errors.New("the token's claims are not a JSON object without repeated members")
 	}
 	return claims, nil
 }
@@ -191,15 +204,9 @@ from stdin ends with the token.
 be ahead. Tokens that do not say when they were issued are refused, too.`,
 		Args: noToken,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			record, err := what.read(cmd, time.Now())
-			if err := errors.Join(at.check(), err); err != nil {
-				return err
-			}
-			if at.file != "" {
-				err = revocation.Add(at.file, record)
-			} else {
-				err = at.inStore(cmd, func(ctx context.Context, list store.Revocations) error { return list.Revoke(ctx, record.Entry()) })
-			}
+			record, err := at.change(cmd, &what, revocation.Add, func(ctx context.Context, list store.Revocations, e store.Revocation) error {
+				return list.Revoke(ctx, e)
+			})
 			if err != nil {
 				return err
 			}
@@ -242,15 +249,9 @@ func newRevokeRemoveCommand() *cobra.Command {
 moment does not matter.`,
 		Args: noToken,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			record, err := what.read(cmd, time.Now())
-			if err := errors.Join(at.check(), err); err != nil {
-				return err
-			}
-			if at.file != "" {
-				err = revocation.Remove(at.file, record)
-			} else {
-				err = at.inStore(cmd, func(ctx context.Context, list store.Revocations) error { return unrevoke(ctx, list, record.Entry().ID) })
-			}
+			_, err := at.change(cmd, &what, revocation.Remove, func(ctx context.Context, list store.Revocations, e store.Revocation) error {
+				return unrevoke(ctx, list, e.ID)
+			})
 			if err != nil {
 				return err
 			}

@@ -193,10 +193,6 @@ func (f *failures) refuse(o *outcome, a *attempt) bool {
 	if f == nil || !a.client.IsValid() {
 		return false
 	}
-	sketch := f.sketch.Load()
-	if sketch == nil {
-		return false
-	}
 	wait := f.wait(network(a.client), int64(a.now.Sub(started)))
 	if wait <= 0 || f.allRecent(o) {
 		return false

@@ -120,7 +120,7 @@ func TestTrustPoolsAreChecked(t *testing.T) {
 		}
 	}
 	g := gatetest.Run(t, site(dir, blockA))
-	for file, want := range map[string]string{"missing.pem": "no such file", "junk.pem": "PEM", "empty.pem": "bytes", "key.pem": "no certificate", "": "directory"} {
+	for file, want := range map[string]string{"missing.pem": "no such file", "junk.pem": "PEM", "empty.pem": "PEM", "key.pem": "no certificate", "": "not a regular file"} {
 		err := g.Reload(t, site(dir, p.block("jwks "+p.URL+"/keys {\n trust_pool file DIR/ca.pem DIR/"+file+"\n }")))
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), dir+"/"+file) {
 			t.Errorf("%q: got %v, want %q", file, err, want)

@@ -7,8 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"unicode/utf8"
+
+	"github.com/sallyport-gateway/sallyport/modules/internal/strictjson"
 )
 
 const (
@@ -52,9 +53,7 @@ func parseTable(data []byte) (*table, error) {
 	return t, nil
 }
 
-// decode reads the file strictly. encoding/json alone would accept a repeated
-// member (which reader sees "revoked"?), another case of a name, null for
-// "expires", and text behind the end.
+// decode reads the file strictly.
 func decode(data []byte) ([]Record, []*entry, error) {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return nil, nil, errors.New("the file is empty")
@@ -63,7 +62,7 @@ func decode(data []byte) ([]Record, []*entry, error) {
 		return nil, nil, errors.New("not UTF-8")
 	}
 	var raw []json.RawMessage
-	if err := readObject(data, map[string]any{"keys": &raw}, "keys"); err != nil {
+	if err := strictjson.Object(data, map[string]any{"keys": &raw}, "keys"); err != nil {
 		return nil, nil, err
 	}
 	records, entries := make([]Record, len(raw)), make([]*entry, len(raw))
@@ -102,7 +101,7 @@ func entryName(i int, r *Record) string {
 }
 
 func readRecord(raw json.RawMessage, r *Record) error {
-	err := readObject(raw, map[string]any{
+	err := strictjson.Object(raw, map[string]any{
 		"id": &r.ID, "hash": &r.Hash, "owner": &r.Owner, "scopes": &r.Scopes, "roles": &r.Roles, "tier": &r.Tier,
 		"allow": &r.Allow, "not_before": &r.NotBefore, "expires": &r.Expires, "status": &r.Status,
 		"form": &r.Form, "rotated_to": &r.RotatedTo,
@@ -112,89 +111,4 @@ func readRecord(raw json.RawMessage, r *Record) error {
 		return errors.New("allow is empty: leave it out to accept every client address")
 	}
 	return err
-}
-
-// readObject reads one JSON object into fields, by exact name. It collects all
-// errors; unknown, repeated, null and missing required members are errors.
-func readObject(data []byte, fields map[string]any, required ...string) error {
-	dec := json.NewDecoder(bytes.NewReader(data))
-	if start, err := dec.Token(); err != nil {
-		return jsonError(err)
-	} else if start != json.Delim('{') {
-		return errors.New("not a JSON object")
-	}
-	var errs []error
-	seen := make(map[string]bool, len(fields))
-	for dec.More() {
-		name, err := dec.Token()
-		if err != nil {
-			return jsonError(err)
-		}
-		var value json.RawMessage
-		if err := dec.Decode(&value); err != nil {
-			return jsonError(err)
-		}
-		if err := readMember(name.(string), value, fields, seen); err != nil {
-			errs = append(errs, err)
-		}
-	}
-	if _, err := dec.Token(); err != nil {
-		return jsonError(err)
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("text behind the end of the object")
-	}
-	for _, name := range required {
-		if !seen[name] {
-			errs = append(errs, fmt.Errorf("%s is missing", name))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func readMember(name string, value json.RawMessage, fields map[string]any, seen map[string]bool) error {
-	dst, known := fields[name]
-	switch {
-	case !known:
-		return fmt.Errorf("unknown member %.40q", name)
-	case seen[name]:
-		return fmt.Errorf("%s stands there twice", name)
-	case string(value) == "null":
-		seen[name] = true
-		return fmt.Errorf("%s is null: leave it out", name)
-	}
-	seen[name] = true
-	if json.Unmarshal(value, dst) != nil {
-		// The decoder's own text can contain the value.
-		return fmt.Errorf("%s is not a %s", name, kindOf(dst))
-	}
-	if t, ok := dst.(interface{ IsZero() bool }); ok && t.IsZero() {
-		return fmt.Errorf("%s is year 1: leave it out", name)
-	}
-	return nil
-}
-
-func kindOf(dst any) string {
-	switch dst.(type) {
-	case *string, *Status, *Form:
-		return "string"
-	case *[]string:
-		return "list of strings"
-	case *[]json.RawMessage:
-		return "list"
-	default:
-		return "time as in 2027-01-01T00:00:00Z (RFC 3339)"
-	}
-}
-
-// jsonError drops the decoder's quotation of the text, which may be a secret.
-func jsonError(err error) error {
-	var syntax *json.SyntaxError
-	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return errors.New("the JSON ends too early")
-	case errors.As(err, &syntax):
-		return fmt.Errorf("not JSON: error at byte %d", syntax.Offset)
-	}
-	return errors.New("not JSON")
 }

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/sallyport-gateway/sallyport/modules/internal/strictjson"
 )
 
 // ReadJSONLines reads keys to import: a JSON object a line, with the members of the
@@ -30,7 +32,7 @@ func ReadJSONLines(r io.Reader, plain bool) ([]Imported, error) {
 			continue
 		}
 		var row importRow
-		if !l.add(n, &row, readObject(line, row.fields(plain), required(plain)...)) {
+		if !l.add(n, &row, strictjson.Object(line, row.fields(plain), required(plain)...)) {
 			break
 		}
 	}
@@ -140,30 +142,21 @@ func columns(plain bool) []string {
 // readValues reads a line of a table through the members of an object, so that
 // both have one reading.
 func (row *importRow) readValues(names, values []string, plain bool) error {
-	fields, seen := row.fields(plain), make(map[string]bool)
-	var errs []error
+	fields, object := row.fields(plain), make(map[string]any)
 	for i, name := range names {
 		if values[i] == "" {
 			continue
 		}
-		var value any = values[i]
+		object[name] = values[i]
 		if _, list := fields[name].(*[]string); list {
-			value = strings.Fields(values[i])
-		}
-		raw, err := json.Marshal(value)
-		if err == nil {
-			err = readMember(name, raw, fields, seen)
-		}
-		if err != nil {
-			errs = append(errs, err)
+			object[name] = strings.Fields(values[i])
 		}
 	}
-	for _, name := range required(plain) {
-		if !seen[name] {
-			errs = append(errs, fmt.Errorf("%s is missing", name))
-		}
+	data, err := json.Marshal(object)
+	if err != nil {
+		return err
 	}
-	return errors.Join(errs...)
+	return strictjson.Object(data, fields, required(plain)...)
 }
 
 // importList collects keys and errors by line.

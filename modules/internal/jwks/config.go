@@ -3,13 +3,13 @@ package jwks
 import (
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"net/url"
-	"strings"
 	"time"
+
+	"github.com/sallyport-gateway/sallyport/modules/internal/trustpool"
 )
 
 // What a Config has where it says nothing.
@@ -90,26 +90,9 @@ func (c Config) roots() (*x509.CertPool, error) {
 	if c.TrustPool == "" {
 		return nil, nil
 	}
-	pool, n := x509.NewCertPool(), 0
-	rest := []byte(c.TrustPool)
-	for {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
-		if block.Type != "CERTIFICATE" {
-			return nil, errors.New("trust_pool: has a PEM block that is no certificate")
-		}
-		certificate, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, errors.New("trust_pool: has a certificate that cannot be read")
-		}
-		pool.AddCert(certificate)
-		n++
-	}
-	// pem.Decode passes over a block that is broken.
-	if n == 0 || n != strings.Count(c.TrustPool, "-----BEGIN ") {
-		return nil, errors.New("trust_pool: is not PEM with certificates")
+	pool, err := trustpool.Parse(c.TrustPool)
+	if err != nil {
+		return nil, fmt.Errorf("trust_pool: %w", err)
 	}
 	return pool, nil
 }

@@ -3,8 +3,6 @@ package keysets
 import (
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -12,10 +10,8 @@ import (
 
 	"github.com/sallyport-gateway/sallyport/caddyfile/read"
 	"github.com/sallyport-gateway/sallyport/modules/internal/jwks"
+	"github.com/sallyport-gateway/sallyport/modules/internal/trustpool"
 )
-
-// maxPool is the largest file of a trust pool.
-const maxPool = 1 << 20
 
 // Fetch is how a guard's users say where keys are fetched from.
 type Fetch struct {
@@ -84,36 +80,8 @@ func (f *Fetch) Config(issuer string) (jwks.Config, error) {
 	if err != nil {
 		return config, err
 	}
-	var errs []error
-	for _, path := range f.TrustPoolFiles {
-		text, err := readPool(path)
-		if err == nil {
-			// Each by itself: the error has to name it.
-			err = (jwks.Config{URL: config.URL, AllowPrivate: true, TrustPool: text}).Check()
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("trust pool %s: %w", path, err))
-			continue
-		}
-		config.TrustPool += text + "\n"
-	}
-	return config.Complete(), errors.Join(errs...)
-}
-
-func readPool(path string) (string, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxPool+1))
-	if err != nil {
-		return "", err
-	}
-	if len(data) == 0 || len(data) > maxPool {
-		return "", fmt.Errorf("does not have 1 to %d bytes", maxPool)
-	}
-	return string(data), nil
+	config.TrustPool, err = trustpool.Read(f.TrustPoolFiles)
+	return config.Complete(), err
 }
 
 // Unmarshal reads what follows the option's name, without a block too:

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -14,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/sallyport-gateway/sallyport/modules/internal/jwt"
+	"github.com/sallyport-gateway/sallyport/modules/internal/strictjson"
 	"github.com/sallyport-gateway/sallyport/modules/internal/wholefile"
 )
 
@@ -163,9 +163,7 @@ func parseTable(data []byte) (*table, error) {
 	return t, nil
 }
 
-// parse reads {"revocations": […]} strictly. encoding/json alone would accept a
-// repeated member, another case of a name, null, and text behind the end. Errors show
-// nothing of a record.
+// parse reads {"revocations": […]} strictly. Errors show nothing of a record.
 func parse(data []byte) ([]Record, error) {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return nil, errors.New("the file is empty: a list without revocations is {\"revocations\": []}")
@@ -174,7 +172,7 @@ func parse(data []byte) ([]Record, error) {
 		return nil, errors.New("not UTF-8")
 	}
 	var raw []json.RawMessage
-	if err := readObject(data, map[string]any{"revocations": &raw}, "revocations"); err != nil {
+	if err := strictjson.Object(data, map[string]any{"revocations": &raw}, "revocations"); err != nil {
 		return nil, err
 	}
 	records := make([]Record, len(raw))
@@ -185,8 +183,9 @@ func parse(data []byte) ([]Record, error) {
 			break
 		}
 		r := &records[i]
-		err := readObject(raw[i], map[string]any{
-			"issuer": &r.Issuer, "jti": &r.JTI, "sub": &r.Sub, "sid": &r.SID, "issued_before": &r.IssuedBefore, "until": &r.Until, "reason": &r.Reason,
+		err := strictjson.Object(raw[i], map[string]any{
+			"issuer": filled(&r.Issuer), "jti": filled(&r.JTI), "sub": filled(&r.Sub), "sid": filled(&r.SID),
+			"issued_before": &r.IssuedBefore, "until": &r.Until, "reason": filled(&r.Reason),
 		}, "issuer")
 		if err == nil {
 			err = r.Check()
@@ -201,75 +200,5 @@ func parse(data []byte) ([]Record, error) {
 	return records, nil
 }
 
-// readObject reads one JSON object into fields, by exact name.
-func readObject(data []byte, fields map[string]any, required string) error {
-	dec := json.NewDecoder(bytes.NewReader(data))
-	if start, err := dec.Token(); err != nil {
-		return jsonError(err)
-	} else if start != json.Delim('{') {
-		return errors.New("not a JSON object")
-	}
-	var errs []error
-	seen := make(map[string]bool, len(fields))
-	for dec.More() {
-		name, err := dec.Token()
-		if err != nil {
-			return jsonError(err)
-		}
-		var value json.RawMessage
-		if err := dec.Decode(&value); err != nil {
-			return jsonError(err)
-		}
-		errs = append(errs, readMember(name.(string), value, fields, seen))
-	}
-	if _, err := dec.Token(); err != nil {
-		return jsonError(err)
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("text behind the end of the object")
-	}
-	if !seen[required] {
-		errs = append(errs, fmt.Errorf("%s is missing", required))
-	}
-	return errors.Join(errs...)
-}
-
-func readMember(name string, value json.RawMessage, fields map[string]any, seen map[string]bool) error {
-	dst, known := fields[name]
-	if !known {
-		return fmt.Errorf("unknown member %.40q", name)
-	}
-	again := seen[name]
-	seen[name] = true
-	switch text := string(value); {
-	case again:
-		return fmt.Errorf("%s stands there twice", name)
-	case text == "null" || text == `""`:
-		return fmt.Errorf("%s is empty: leave it out", name)
-	}
-	if json.Unmarshal(value, dst) == nil {
-		if t, ok := dst.(*time.Time); !ok || !t.IsZero() {
-			return nil
-		}
-	}
-	kind := "string"
-	switch dst.(type) {
-	case *time.Time:
-		kind = "time as in 2027-01-01T00:00:00Z (RFC 3339)"
-	case *[]json.RawMessage:
-		kind = "list"
-	}
-	return fmt.Errorf("%s is not a %s", name, kind) // the decoder's own text can contain the value
-}
-
-// jsonError drops the decoder's quotation of the text.
-func jsonError(err error) error {
-	var syntax *json.SyntaxError
-	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return errors.New("the JSON ends too early")
-	case errors.As(err, &syntax):
-		return fmt.Errorf("not JSON: error at byte %d", syntax.Offset)
-	}
-	return errors.New("not JSON")
-}
+// filled refuses an empty name, which would make another record of this one.
+func filled(s *string) *strictjson.NotEmpty { return (*strictjson.NotEmpty)(s) }

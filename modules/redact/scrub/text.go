@@ -82,7 +82,7 @@ func (s *Stream) decode(i, end int, final bool) bool {
 		n, decoded := unit(s.b[at:end], final, &out)
 		if n == 0 {
 			s.pending = at - i
-			return true // for now
+			return true // until more of the input is there
 		}
 		s.dec = append(s.dec, out[:decoded]...)
 		at += n
