@@ -3,7 +3,6 @@ package auth
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -209,7 +208,7 @@ func (h *Handler) checkAlternatives() []error {
 		}
 		delete(seen, groupKey)
 	}
-	return slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	return withoutNil(errs)
 }
 
 // checkGroup returns what is wrong with the members of a group as such.

@@ -58,7 +58,7 @@ func (b *builder) stand(word, vendor string, a *assertion) error {
 		return fmt.Errorf("%s: %w", word, err)
 	}
 	if around.Vendor() == vendor {
-		b.standing = append(b.standing, a)
+		b.attach(a)
 		return nil
 	}
 	why := "only that balancer can say who calls, and this server does not stand behind one: trusted_proxies elb " + vendor
@@ -67,7 +67,7 @@ func (b *builder) stand(word, vendor string, a *assertion) error {
 	}
 	// The same alternatives for sites on several servers, as in a snippet. An all
 	// group needs every member all the same.
-	b.standing = append(b.standing, absent{})
+	b.attach(absent{})
 	b.Logger().Warn(word+" accepts nobody here: "+why, zap.String("site", b.Site()))
 	return nil
 }

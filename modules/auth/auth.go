@@ -64,7 +64,6 @@ type Handler struct {
 
 	identity   *identityHeaders
 	tree       tree
-	standing   []standing // what the methods' open added
 	challenges challenges
 	held       []io.Closer
 }

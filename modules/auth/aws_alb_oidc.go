@@ -75,7 +75,7 @@ func (a *AWSALBOIDC) check() []error {
 	if a.Keys != nil {
 		errs = append(errs, checkKeys(a.Keys))
 	}
-	return in(wordALBOIDC, compact(errs))
+	return in(wordALBOIDC, withoutNil(errs))
 }
 
 // gaps returns what is missing.
@@ -93,7 +93,7 @@ func (a *AWSALBOIDC) gaps() []error {
 			errs = append(errs, err)
 		}
 	}
-	return compact(errs)
+	return withoutNil(errs)
 }
 
 // checkKeys refuses what does not make sense for single keys.
@@ -108,16 +108,6 @@ func checkKeys(f *keysets.Fetch) error {
 		return fmt.Errorf("keys: %w", err)
 	}
 	return nil
-}
-
-func compact(errs []error) []error {
-	var kept []error
-	for _, err := range errs {
-		if err != nil {
-			kept = append(kept, err)
-		}
-	}
-	return kept
 }
 
 func (a *AWSALBOIDC) unmarshal(o *caddyfile.Dispenser) error {

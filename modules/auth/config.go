@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -19,6 +20,11 @@ func (h *Handler) check() []error {
 		}
 	}
 	return errs
+}
+
+// withoutNil drops what is no error.
+func withoutNil(errs []error) []error {
+	return slices.DeleteFunc(errs, func(err error) bool { return err == nil })
 }
 
 func checkNotEmpty(s string) error {

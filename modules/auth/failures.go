@@ -133,14 +133,10 @@ func (h *Handler) openFailures() error {
 	if err != nil {
 		return err
 	}
-	h.held = append(h.held, leaseCloser{leased})
+	h.held = append(h.held, closer(leased.Release))
 	h.tree.failures = &failures{int64(interval), int64(window), leased.Value()}
 	return nil
 }
-
-type leaseCloser struct{ *lease.Lease[*attempts] }
-
-func (l leaseCloser) Close() error { return l.Release() }
 
 const (
 	sketchRows = 3

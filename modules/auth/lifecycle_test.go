@@ -253,7 +253,7 @@ func TestFilesThatRefuseTheConfiguration(t *testing.T) {
 		want        []string
 	}{
 		{"a missing key file", jwtWith("missing.pem"), []string{"jwt https://a.example", dir + "/missing.pem", "no such file"}},
-		{"a directory", jwtWith(""), []string{dir, "is a directory"}},
+		{"a directory", jwtWith(""), []string{dir, "not a regular file"}},
 		{"a key file with junk", jwtWith("junk"), []string{dir + "/junk", "neither PEM nor a JWK set"}},
 		{"an empty key file", jwtWith("empty"), []string{dir + "/empty", "neither PEM nor a JWK set"}},
 		{"a private key", jwtWith("private.pem"), []string{dir + "/private.pem", "is a private key"}},

@@ -140,7 +140,7 @@ func (m *MTLS) open(b *builder) error {
 	if err != nil {
 		return fmt.Errorf("mtls: principal: %w", err)
 	}
-	b.standing = append(b.standing, &certificates{verifier})
+	b.attach(&certificates{verifier})
 	if !slices.ContainsFunc(server.TLSConnPolicies, verifiesClients) {
 		const why = "no connection policy of this server verifies client certificates: add client_auth to tls_policy or tls"
 		if len(b.Alternatives) == 1 {

@@ -32,13 +32,8 @@ func (h *Handler) open(ctx caddy.Context) error {
 	methods, leaves := h.leaves()
 	for i, m := range methods {
 		b.leaf = leaves[i]
-		n := len(h.standing)
+		b.branch().group = h.Alternatives[b.leaf.alternative].All != nil
 		errs = append(errs, m.open(b))
-		at := &h.tree.branches[b.leaf.alternative]
-		at.group = h.Alternatives[b.leaf.alternative].All != nil
-		for _, s := range h.standing[n:] {
-			at.standing = append(at.standing, member{s, b.leaf.member})
-		}
 	}
 	for _, t := range b.tokens {
 		errs = append(errs, t.compile())
@@ -60,12 +55,19 @@ func (b *builder) door(s source, v verifier) {
 		i = len(b.tree.doors)
 		b.tree.doors = append(b.tree.doors, door{s, v})
 	}
-	at := &b.tree.branches[b.leaf.alternative]
-	at.doors |= 1 << i
-	if b.Alternatives[b.leaf.alternative].All != nil {
+	b.branch().doors |= 1 << i
+	if b.branch().group {
 		b.tree.grouped |= 1 << i
 	}
 }
+
+// attach makes s a credential of the alternative whose method is being opened.
+func (b *builder) attach(s standing) {
+	b.branch().standing = append(b.branch().standing, member{s, b.leaf.member})
+}
+
+// branch is the alternative whose method is being opened.
+func (b *builder) branch() *branch { return &b.tree.branches[b.leaf.alternative] }
 
 // hold keeps c until the handler's end. It may be nil.
 func (b *builder) hold(c io.Closer) {
